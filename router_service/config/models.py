@@ -1,0 +1,155 @@
+"""The configuration file as values: one frozen model per section, in the newest shape.
+
+Owns names, types, defaults and the sentence that documents each key (the reference in docs/configuration.md and the
+JSON Schema are made from here). Older shapes are brought to this one by `migrate` before validation; references
+between sections (a preference's models, an alias' target) are checked by `references`.
+Durations are seconds and sizes bytes once loaded; the file writes `500ms` and `32MiB`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from router_service.config.units import parse_duration_s, parse_size_bytes
+
+Duration = Annotated[float, BeforeValidator(parse_duration_s), Field(ge=0)]
+Size = Annotated[int, BeforeValidator(parse_size_bytes), Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Frozen, and an unknown key is an error: a misspelt option must not be silently ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Listener(Section):
+    name: str = Field("egress", description="Name of the Envoy listener, in its statistics and logs.")
+    type: Literal["model"] = Field("model", description="Only model listeners are served.")
+    address: str = Field("0.0.0.0", description="Address to listen on; IPv6 literals without brackets.")  # noqa: S104
+    port: int = Field(10000, ge=1, le=65535, description="Port to listen on.")
+    timeout: Duration = Field(
+        0.0,
+        description="Longest whole response; 0 is no bound, which suits streams. Idle limits always apply.",
+    )
+    max_retries: int | None = Field(
+        None,
+        ge=0,
+        description="Upper bound on attempts after the first; the default is the length of the pool less one.",
+    )
+
+
+class ModelProvider(Section):
+    model: str = Field(description="`provider/model-id`, or `provider/*` for every model of a provider.")
+    name: str | None = Field(None, description="Another unique name for this entry; clients may use it as `model`.")
+    access_key: SecretStr | None = Field(
+        None, description="`$NAME` of an environment variable with the provider's key."
+    )
+    default: bool = Field(False, description="The model for requests that nothing else decides; at most one.")
+    base_url: str | None = Field(
+        None,
+        description="Where the provider is, if not at its public address; a path in it replaces the API prefix.",
+    )
+    http_host: str | None = Field(None, description="Host header and TLS name, where they differ from base_url's host.")
+    provider_interface: str | None = Field(
+        None, description="Which known provider's API an unknown provider speaks; `openai` when absent."
+    )
+    passthrough_auth: bool = Field(False, description="Send the client's own credential to the provider.")
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="Headers added to every request to it.")
+    internal: bool = Field(False, description="Not listed by GET /v1/models.")
+
+    @property
+    def provider(self) -> str:
+        return self.model.partition("/")[0]
+
+    @property
+    def model_id(self) -> str:
+        return self.model.partition("/")[2]
+
+    @property
+    def key(self) -> str:
+        """Unique in the file; names the entry's Envoy objects."""
+        return self.name or self.model
+
+
+class ModelAlias(Section):
+    target: str = Field(description="A model, another alias, or `auto`.")
+
+
+class SelectionPolicy(Section):
+    prefer: Literal["cheapest", "fastest", "none"] = Field("none", description="How the pool is ordered.")
+
+
+class RoutingPreference(Section):
+    name: str = Field(min_length=1, description="What the classifier answers; short, and in line with the description.")
+    description: str = Field(min_length=1, description="What requests of this kind are about, noun-centred, one line.")
+    models: list[str] = Field(min_length=1, description="The models that serve it, best first.")
+    examples: list[str] = Field(
+        default_factory=list,
+        description="Sentences a user might write; only the embedded classifier reads them.",
+    )
+    selection_policy: SelectionPolicy = Field(default_factory=SelectionPolicy, description="How the pool is ordered.")
+
+
+class Embedded(Section):
+    model_dir: str | None = Field(
+        None,
+        description="Directory with another sentence encoder: model.onnx and tokenizer.json or vocab.txt.",
+    )
+
+
+class Router(Section):
+    backend: Literal["embedded", "vllm", "openai"] = Field(
+        "embedded",
+        description="What classifies: in-process on the CPU, Arch-Router on vLLM, or any OpenAI-compatible server.",
+    )
+    url: str | None = Field(None, description="Address of the model server, for `vllm` and `openai`.")
+    model: str = Field("Arch-Router", description="Name under which the server serves the routing model.")
+    prompt: Literal["model_card", "compact"] = Field("model_card", description="Layout of the prompt.")
+    timeout: Duration = Field(0.5, gt=0, description="The whole classification, waiting and retries included.")
+    max_in_flight: int = Field(256, ge=1, description="Classifications under way at once; more go to the fallback.")
+    min_confidence: float = Field(0.0, ge=0, le=1, description="Below it the default model answers.")
+    fallback: Literal["embedded", "none"] = Field(
+        "embedded", description="What answers when the model server does not."
+    )
+    embedded: Embedded = Field(default_factory=Embedded, description="The embedded classifier.")
+
+
+class Routing(Section):
+    override_explicit_model: bool = Field(
+        False, description="Classify every chat request, even one that names a model or alias."
+    )
+    auto_names: list[str] = Field(default=["auto"], description="Values of `model` that mean: you choose.")
+
+
+class Limits(Section):
+    max_body_bytes: Size = Field(32 * 1024**2, description="Largest request body, decoded.")
+    max_turns: int = Field(16, ge=1, description="Newest turns of a conversation that a classifier reads.")
+    max_prompt_tokens: int = Field(8192, ge=256, description="Estimated tokens (bytes / 4) of the classifier's prompt.")
+
+
+class Service(Section):
+    listen: str = Field(
+        "127.0.0.1:9900",
+        description="Where Envoy reaches the service: `host:port` or `unix:PATH`; worker N adds N to it.",
+    )
+    workers: int = Field(1, ge=1, le=256, description="Worker processes.")
+    admin: str = Field("127.0.0.1:9902", description="Metrics and health.")
+    drain_timeout: Duration = Field(30.0, description="How long requests under way may take after SIGTERM.")
+
+
+class Config(Section):
+    """The whole file."""
+
+    version: str | None = Field(None, description="Shape of the file; the newest is v0.4.0.")
+    listeners: list[Listener] = Field(default=[Listener()], min_length=1, description="Where clients connect.")
+    model_providers: list[ModelProvider] = Field(min_length=1, description="The models and how to reach them.")
+    model_aliases: dict[str, ModelAlias] = Field(default_factory=dict, description="Names of your own for models.")
+    routing_preferences: list[RoutingPreference] = Field(
+        default_factory=list, description="Kinds of requests and the models that should serve them."
+    )
+    router: Router = Field(default_factory=Router, description="The classifier.")
+    routing: Routing = Field(default_factory=Routing, description="How the three ways of routing combine.")
+    limits: Limits = Field(default_factory=Limits, description="Bounds on what a request may cost.")
+    service: Service = Field(default_factory=Service, description="The process itself.")

@@ -1,0 +1,1 @@
+"""The Envoy external processor: one stream is one request. `stream` decides, `wire` translates, `servicer` awaits."""

@@ -1,0 +1,84 @@
+"""What a client's `model` means: a model, an alias, or "you choose".
+
+Order (first match wins): a configured model by exact `provider/id`, entry name, bare id of a single provider, wildcard;
+then an alias, followed to its end; then the auto names, an empty or a missing `model`. A model of one provider is never
+served by another that happens to have the same id.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from router_service.errors import InvalidRequest, UnknownModel
+from router_service.routing.catalog import Catalog, Target
+
+# A wildcard's member reaches a header, a log line and perhaps a path, so only what real model ids are made of.
+_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The client named `target`; `alias` is what it wrote, where that was an alias."""
+
+    target: Target
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Auto:
+    """The router is to choose; `alias` is what the client wrote, where an alias pointed at an auto name."""
+
+    alias: str | None = None
+
+
+def resolve(catalog: Catalog, requested: str | None) -> Named | Auto:
+    """The meaning of a request's `model`. Raises UnknownModel, or InvalidRequest for an ambiguous bare id."""
+    if not requested or requested in catalog.auto_names:
+        return Auto()
+    target = _find(catalog, requested)
+    if target is not None:
+        return Named(target)
+    if requested not in catalog.aliases:
+        raise _unknown(catalog, requested)
+    name = requested
+    for _ in catalog.aliases:  # a cycle cannot outlast the number of aliases; `check` reports it
+        name = catalog.aliases.get(name, name)
+        if name in catalog.auto_names:
+            return Auto(alias=requested)
+        if name not in catalog.aliases:
+            break
+    return Named(find_model(catalog, name), alias=requested)
+
+
+def find_model(catalog: Catalog, name: str) -> Target:
+    """The model that `name` means, aliases aside. Raises UnknownModel, or InvalidRequest for an ambiguous bare id."""
+    target = _find(catalog, name)
+    if target is None:
+        raise _unknown(catalog, name)
+    return target
+
+
+def _find(catalog: Catalog, name: str) -> Target | None:
+    if name in catalog.by_name:
+        return catalog.by_name[name]
+    same_id = catalog.by_bare_id.get(name, ())
+    if len(same_id) > 1:
+        choices = " or ".join(sorted(target.model for target in same_id))
+        raise InvalidRequest(f"The model '{name}' is offered by several providers: write {choices}.", param="model")
+    if same_id:
+        return same_id[0]
+    provider, _, model_id = name.partition("/")
+    wildcard = catalog.wildcards.get(provider)
+    if wildcard is not None and _MODEL_ID.fullmatch(model_id):
+        return Target(wildcard, model_id)
+    return None
+
+
+def _unknown(catalog: Catalog, name: str) -> UnknownModel:
+    shown = name if len(name) <= 100 else f"{name[:100]}…"
+    known = [*catalog.by_name, *catalog.by_bare_id, *catalog.aliases]
+    near = difflib.get_close_matches(name[:200], known, n=3)
+    hint = f" Did you mean {', '.join(near)}?" if near else " GET /v1/models lists what is served."
+    return UnknownModel(f"The model '{shown}' does not exist here.{hint}", param="model")

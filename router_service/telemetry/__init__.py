@@ -1,0 +1,1 @@
+"""What operators see: metrics, health, one log line a decision."""
