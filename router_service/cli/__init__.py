@@ -1,0 +1,69 @@
+"""The `router-service` command: one module a subcommand, imported only when it is called.
+
+A subcommand's module has `add_arguments(parser)` and `run(args) -> int`. Exit codes: 0 done, 1 the answer is no,
+2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from router_service import __version__
+from router_service.errors import RouterError
+
+
+class Command(Protocol):
+    """What a subcommand's module offers."""
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    name: str
+    help: str
+    example: str
+
+    @property
+    def module(self) -> str:
+        return f"router_service.cli.{self.name.replace('-', '_')}"
+
+
+COMMANDS: tuple[Entry, ...] = ()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="router-service", description="Routes LLM requests inside Envoy.")
+    parser.add_argument("--version", action="version", version=f"router-service {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    called = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for entry in COMMANDS:
+        subparser = subparsers.add_parser(
+            entry.name,
+            help=entry.help,
+            description=entry.help,
+            epilog=f"example: {entry.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if entry.name == called:
+            command = cast(Command, import_module(entry.module))
+            command.add_arguments(subparser)
+            subparser.set_defaults(run=command.run)
+    args = parser.parse_args(arguments)
+    try:
+        return cast("Callable[[argparse.Namespace], int]", args.run)(args)
+    except RouterError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `router-service … | head`
+        sys.stderr.close()
+        return 1
