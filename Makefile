@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test lint format clean
+.PHONY: help install test lint format proto lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ lint: install ## ruff, mypy --strict, import-linter
 
 format: install ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+proto: install ## Generate router_service/_generated from proto/
+	@$(BIN)/python -m grpc_tools.protoc -Irouter_service/_generated=proto -I$$($(BIN)/python -c "import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / '_proto')") \
+	  --python_out=. --pyi_out=. --grpc_python_out=. $(addprefix router_service/_generated/,$(notdir $(wildcard proto/*.proto)))
+	@rm -f router_service/_generated/core_pb2_grpc.py router_service/_generated/http_status_pb2_grpc.py
 
 lock: ## Pin every dependency again, with hashes (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
