@@ -13,8 +13,11 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 Role = Literal["user", "assistant"]
 
@@ -27,8 +30,7 @@ _LONGEST_CLUSTER = 16
 _ZERO_WIDTH_JOINER = "\u200d"
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, gc=False):  # a body may hold a million: eight times cheaper than a dataclass
     role: Role
     content: str
 

@@ -29,7 +29,7 @@ class _Part(msgspec.Struct, gc=False):
     text: msgspec.Raw = _ABSENT  # read only in parts of type `text`; elsewhere it may be anything
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):  # without cycles, and a body may hold a million of them
     role: str
     content: str | list[_Part] | None = None
 
