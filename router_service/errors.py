@@ -92,8 +92,14 @@ class UnknownPath(RequestError):
 
 
 class MethodNotAllowed(RequestError):
+    """`allow` is the method that the path takes, for the header of that name."""
+
     status = 405
     code = reason = "method_not_allowed"
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
 
 
 class UnknownModel(RequestError):

@@ -11,7 +11,10 @@ from router_service.routing.resolve import find_model
 
 def build_catalog(config: Config) -> Catalog:
     """The catalogue of a configuration whose references have been checked (`references.check`)."""
-    models = tuple(Model(key=entry.key, provider=entry.provider, id=entry.model_id) for entry in config.model_providers)
+    models = tuple(
+        Model(key=entry.key, provider=entry.provider, id=entry.model_id, listed=not entry.internal)
+        for entry in config.model_providers
+    )
     bare = Catalog(models=models)
     default = next(
         (Target(model, model.id) for model, entry in zip(models, config.model_providers, strict=True) if entry.default),

@@ -18,12 +18,14 @@ class Model:
     """One entry of `model_providers`.
 
     `key` is unique in the file: the entry's `name`, or its `provider/id`. It names the Envoy objects of the entry
-    (`model/<key>`, `key/<key>`) and stands in metric labels, where a wildcard's members count as one.
+    (`model/<key>`, `key/<key>`) and stands in metric labels, where a wildcard's members count as one. `listed` says
+    whether GET /v1/models shows it.
     """
 
     key: str
     provider: str
     id: str
+    listed: bool = True
 
     @property
     def name(self) -> str:

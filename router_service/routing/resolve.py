@@ -37,19 +37,17 @@ def resolve(catalog: Catalog, requested: str | None) -> Named | Auto:
     """The meaning of a request's `model`. Raises UnknownModel, or InvalidRequest for an ambiguous bare id."""
     if not requested or requested in catalog.auto_names:
         return Auto()
-    target = _find(catalog, requested)
-    if target is not None:
-        return Named(target)
-    if requested not in catalog.aliases:
-        raise _unknown(catalog, requested)
-    name = requested
-    for _ in catalog.aliases:  # a cycle cannot outlast the number of aliases; `check` reports it
-        name = catalog.aliases.get(name, name)
-        if name in catalog.auto_names:
-            return Auto(alias=requested)
+    alias, name = None, requested
+    for _ in range(len(catalog.aliases) + 1):  # a ring of aliases would go on; `check` reports it
+        target = _find(catalog, name)
+        if target is not None:
+            return Named(target, alias)
         if name not in catalog.aliases:
             break
-    return Named(find_model(catalog, name), alias=requested)
+        alias, name = requested, catalog.aliases[name]
+        if name in catalog.auto_names:
+            return Auto(alias)
+    raise _unknown(catalog, name)
 
 
 def find_model(catalog: Catalog, name: str) -> Target:

@@ -1,0 +1,69 @@
+"""One decision, in at most two steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from router_service.errors import NoDefault
+from router_service.routing.catalog import Catalog, Model, Preference, Target
+from router_service.routing.decide import Undecided, decide, settle
+from router_service.routing.decision import Classification, Decision, Reason, Source
+
+SMALL, LARGE, CODE = (Target(Model(f"openai/{id_}", "openai", id_), id_) for id_ in ("small", "large", "code"))
+CATALOG = Catalog(
+    models=(SMALL.entry, LARGE.entry, CODE.entry),
+    aliases={"fast": "small", "any": "auto"},
+    preferences=(Preference("code generation", "writing code", (CODE, LARGE)),),
+    default=LARGE,
+)
+MATCHED = Classification(Reason.MATCHED, route="code generation", backend="embedded")
+NO_ROUTE = Classification(Reason.NO_ROUTE, backend="embedded")
+
+
+def test_a_named_model_is_decided_without_a_classifier() -> None:
+    assert decide(CATALOG, "openai/small") == Decision(SMALL, "model/openai/small", Source.MODEL, Reason.REQUESTED)
+
+
+def test_an_alias_is_the_route_of_its_decision() -> None:
+    expected = Decision(SMALL, "model/openai/small", Source.ALIAS, Reason.REQUESTED, route="fast")
+    assert decide(CATALOG, "fast") == expected
+
+
+@pytest.mark.parametrize("requested", [None, "", "auto", "any"])
+def test_nothing_named_waits_for_the_classifier(requested: str | None) -> None:
+    assert decide(CATALOG, requested) == Undecided()
+
+
+def test_a_matched_preference_serves_its_first_model() -> None:
+    decision = settle(CATALOG, Undecided(), MATCHED)
+    assert (decision.target, decision.source, decision.reason, decision.route) == (
+        CODE,
+        Source.PREFERENCE,
+        Reason.MATCHED,
+        "code generation",
+    )
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in (Reason.MATCHED, Reason.REQUESTED)])
+def test_without_a_match_the_default_serves_and_says_why(reason: Reason) -> None:
+    decision = settle(CATALOG, Undecided(), Classification(reason))
+    assert (decision.target, decision.source, decision.reason, decision.route) == (LARGE, Source.DEFAULT, reason, None)
+
+
+def test_without_a_match_or_a_default_the_error_says_what_to_set() -> None:
+    with pytest.raises(NoDefault, match=r"No routing preference fits .* 'default: true'"):
+        settle(replace(CATALOG, default=None), Undecided(), NO_ROUTE)
+    with pytest.raises(NoDefault, match=r"name one in 'model', or have .* routing_preferences or .* 'default: true'"):
+        settle(Catalog(models=(SMALL.entry,)), Undecided(), Classification(Reason.NO_PREFERENCES))
+
+
+def test_an_overridden_model_stands_when_no_preference_matches() -> None:
+    catalog = replace(CATALOG, override_explicit_model=True)
+    undecided = decide(catalog, "openai/small")
+    assert isinstance(undecided, Undecided)
+    assert settle(catalog, undecided, MATCHED).target == CODE
+    kept = settle(catalog, undecided, NO_ROUTE)
+    assert (kept.target, kept.source, kept.reason) == (SMALL, Source.MODEL, Reason.REQUESTED)
+    assert kept.classification == NO_ROUTE
