@@ -29,8 +29,7 @@ format: install ## Format the code
 
 proto: install ## Generate router_service/_generated from proto/
 	@$(BIN)/python -m grpc_tools.protoc -Irouter_service/_generated=proto -I$$($(BIN)/python -c "import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / '_proto')") \
-	  --python_out=. --pyi_out=. --grpc_python_out=. $(addprefix router_service/_generated/,$(notdir $(wildcard proto/*.proto)))
-	@rm -f router_service/_generated/core_pb2_grpc.py router_service/_generated/http_status_pb2_grpc.py
+	  --python_out=. --pyi_out=. $(addprefix router_service/_generated/,$(notdir $(wildcard proto/*.proto)))
 
 lock: ## Pin every dependency again, with hashes (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt

@@ -131,11 +131,14 @@ class Limits(Section):
 
 class Service(Section):
     listen: str = Field(
-        "127.0.0.1:9900",
+        "127.0.0.1:9910",
         description="Where Envoy reaches the service: `host:port` or `unix:PATH`; worker N adds N to it.",
     )
     workers: int = Field(1, ge=1, le=256, description="Worker processes.")
     admin: str = Field("127.0.0.1:9902", description="Metrics and health.")
+    drain_delay: Duration = Field(
+        3.0, description="How long after SIGTERM new requests are still taken, so that Envoy's health check can notice."
+    )
     drain_timeout: Duration = Field(30.0, description="How long requests under way may take after SIGTERM.")
 
 

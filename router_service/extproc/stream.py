@@ -1,0 +1,252 @@
+"""One ext_proc stream, which is one HTTP request, without sockets: events in, actions out.
+
+Envoy sends the request headers, then the whole body (request_body_mode BUFFERED), and gets one reply to each:
+
+    state       event                         action                           next
+    HEADERS     headers, and a body to come   Continue                         BODY
+    HEADERS     headers alone                 Answer                           DONE
+    BODY        body                          Route | Answer                   DONE
+    BODY        body, nothing named           Ask                              ASKING
+    ASKING      (the classification)          Route | Answer                   DONE
+    any         a refusal on the way          Answer with the error            DONE
+
+`Route` and `Answer` are the last words: after either the stream may be closed, and Envoy carries on alone. Whoever
+drives a `Stream` awaits what `Ask` asks for and feeds it back with `classified`; nothing here waits or fails.
+Protocol: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/ext_proc_filter
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import assert_never
+
+from router_service.errors import (
+    BodyTooLarge,
+    InvalidRequest,
+    MethodNotAllowed,
+    RequestError,
+    RouterUnavailable,
+    UnknownPath,
+    UnsupportedEncoding,
+)
+from router_service.extproc.replies import error_body, model_body, models_body
+from router_service.routing.body import RequestBody, read_body
+from router_service.routing.catalog import Catalog
+from router_service.routing.conversation import Conversation
+from router_service.routing.decide import Undecided, decide, settle
+from router_service.routing.decision import Classification, Decision, Reason
+from router_service.routing.formats.chat import read_chat_messages
+
+# The request headers this service reads. Envoy is told to send no others (ext_proc `forward_rules`), least of all
+# credentials.
+READ_HEADERS = (":method", ":path", "content-encoding", "x-request-id")
+
+# envoy.extensions.filters.http.ext_proc.v3.ProcessingMode.BodySendMode
+BUFFERED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class HeadersReceived:
+    """`body_mode` is the filter's request_body_mode, None where Envoy did not say."""
+
+    method: str
+    path: str
+    content_encoding: str = ""
+    request_id: str = ""
+    end_of_stream: bool = False
+    body_mode: int | None = BUFFERED
+
+
+@dataclass(frozen=True, slots=True)
+class BodyReceived:
+    body: bytes
+
+
+class Phase(Enum):
+    """Messages that we are not configured to get, and answer with a reply that changes nothing."""
+
+    REQUEST_TRAILERS = "request_trailers"
+    RESPONSE_HEADERS = "response_headers"
+    RESPONSE_BODY = "response_body"
+    RESPONSE_TRAILERS = "response_trailers"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherReceived:
+    phase: Phase
+
+
+Event = HeadersReceived | BodyReceived | OtherReceived
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Reply of the event's own kind that changes nothing."""
+
+    phase: Phase | None = None  # None: the request headers
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Classify this, then call `classified`."""
+
+    conversation: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Send the request where `decision` says, with `body` in place of the client's; None where it need not change."""
+
+    decision: Decision
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer the client from here. `error` is what was refused, None for an answer that is a success."""
+
+    status: int
+    body: bytes
+    error: RequestError | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Action = Continue | Ask | Route | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A path of the client's API. Without `classifies` a request must name a model or an alias."""
+
+    method: str
+    classifies: bool = False
+    required: tuple[str, ...] = ()
+
+
+ENDPOINTS = {
+    "/v1/chat/completions": Endpoint("POST", classifies=True, required=("messages",)),
+    "/v1/completions": Endpoint("POST"),
+    "/v1/embeddings": Endpoint("POST"),
+    "/v1/models": Endpoint("GET"),
+}
+ONE_MODEL = "/v1/models/"
+
+
+class State(Enum):
+    HEADERS = auto()
+    BODY = auto()
+    ASKING = auto()
+    DONE = auto()
+
+
+@dataclass(slots=True)
+class Stream:
+    """The state of one request. Not reusable."""
+
+    catalog: Catalog
+    max_body_bytes: int
+    state: State = State.HEADERS
+    request_id: str = ""
+    _endpoint: Endpoint | None = None
+    _body: RequestBody | None = None
+    _undecided: Undecided = field(default_factory=Undecided)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last word has been said."""
+        return self.state is State.DONE
+
+    def receive(self, event: Event) -> Action:
+        """The action that answers one message from Envoy."""
+        try:
+            match event:
+                case HeadersReceived() if self.state is State.HEADERS:
+                    return self._read_headers(event)
+                case BodyReceived(body) if self.state is State.BODY:
+                    return self._read_body(body)
+                case OtherReceived(phase):
+                    return Continue(phase)
+                case HeadersReceived() | BodyReceived():
+                    raise RouterUnavailable("Envoy sent the parts of the request out of turn.")
+                case _:
+                    assert_never(event)
+        except RequestError as error:
+            return self.refuse(error)
+
+    def classified(self, classification: Classification) -> Route | Answer:
+        """The action that ends the wait begun by `Ask`."""
+        assert self.state is State.ASKING
+        try:
+            return self._settle(classification)
+        except RequestError as error:
+            return self.refuse(error)
+
+    def refuse(self, error: RequestError) -> Answer:
+        """The answer that tells the client what was wrong with its request, or with us."""
+        headers = (("allow", error.allow),) if isinstance(error, MethodNotAllowed) else ()
+        return self._answer(Answer(error.status, error_body(error), error, headers))
+
+    def _read_headers(self, headers: HeadersReceived) -> Continue | Answer:
+        self.request_id = headers.request_id
+        path = headers.path.partition("?")[0]
+        endpoint = ENDPOINTS["/v1/models"] if path.startswith(ONE_MODEL) else ENDPOINTS.get(path)
+        if endpoint is None:
+            raise UnknownPath(f"There is no {path[:200]} here. Known paths: {', '.join(ENDPOINTS)}.")
+        if headers.method != endpoint.method:
+            raise MethodNotAllowed(
+                f"{path[:200]} takes {endpoint.method}, not {headers.method[:20]}.", allow=endpoint.method
+            )
+        if endpoint.method == "GET":
+            name = path.removeprefix(ONE_MODEL) if path.startswith(ONE_MODEL) else None
+            return self._answer(
+                Answer(200, models_body(self.catalog) if name is None else model_body(self.catalog, name))
+            )
+        if headers.content_encoding.lower() not in ("", "identity"):
+            raise UnsupportedEncoding(
+                f"content-encoding '{headers.content_encoding[:40]}' is not supported; send gzip, br, zstd or identity."
+            )
+        if headers.body_mode not in (None, BUFFERED):
+            raise RouterUnavailable("Envoy's ext_proc filter must be configured with request_body_mode BUFFERED.")
+        if headers.end_of_stream:
+            raise InvalidRequest("The request has no body; send a JSON object.")
+        self._endpoint = endpoint
+        self.state = State.BODY
+        return Continue()
+
+    def _read_body(self, raw: bytes) -> Ask | Route | Answer:
+        assert self._endpoint is not None
+        if len(raw) > self.max_body_bytes:
+            raise BodyTooLarge(f"The body has {len(raw)} bytes; at most {self.max_body_bytes} are accepted.")
+        self._body = body = read_body(raw)
+        for name in self._endpoint.required:
+            if name not in body.members:
+                raise InvalidRequest(f"Missing required field '{name}'.", param=name)
+        decision = decide(self.catalog, body.model)
+        if isinstance(decision, Decision):
+            return self._route(decision)
+        if not self._endpoint.classifies:
+            if decision.named is not None:
+                return self._route(decision.named)
+            raise InvalidRequest("This path is routed by name only: set 'model' to a model or an alias.", param="model")
+        self._undecided = decision
+        if not self.catalog.preferences:
+            return self._settle(Classification(Reason.NO_PREFERENCES))
+        conversation = read_chat_messages(body.members["messages"])
+        if not conversation.has_user_text:
+            return self._settle(Classification(Reason.NO_TEXT))
+        self.state = State.ASKING
+        return Ask(conversation)
+
+    def _settle(self, classification: Classification) -> Route:
+        return self._route(settle(self.catalog, self._undecided, classification))
+
+    def _route(self, decision: Decision) -> Route:
+        assert self._body is not None
+        self.state = State.DONE
+        model_id = decision.target.model_id
+        return Route(decision, None if self._body.model == model_id else self._body.with_model(model_id))
+
+    def _answer(self, answer: Answer) -> Answer:
+        self.state = State.DONE
+        return answer

@@ -1,0 +1,265 @@
+"""One stream as a transcript: Envoy says, we answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router_service.extproc.stream import (
+    BUFFERED,
+    Answer,
+    Ask,
+    BodyReceived,
+    Continue,
+    Event,
+    HeadersReceived,
+    OtherReceived,
+    Phase,
+    Route,
+    Stream,
+)
+from router_service.routing.catalog import Catalog, Model, Preference, Target
+from router_service.routing.conversation import Conversation, Turn
+from router_service.routing.decision import Classification, Reason, Source
+
+SMALL, LARGE, CODE = (Target(Model(f"openai/{id_}", "openai", id_), id_) for id_ in ("small", "large", "code"))
+CATALOG = Catalog(
+    models=(SMALL.entry, LARGE.entry, CODE.entry, replace(SMALL.entry, key="hidden", id="hidden", listed=False)),
+    aliases={"fast": "small"},
+    preferences=(Preference("code generation", "writing code", (CODE, LARGE)),),
+    default=LARGE,
+)
+CHAT = HeadersReceived("POST", "/v1/chat/completions")
+LIMIT = 1000
+
+
+def body(**members: object) -> BodyReceived:
+    return BodyReceived(json.dumps(members).encode())
+
+
+def user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def new_stream(catalog: Catalog = CATALOG) -> Stream:
+    return Stream(catalog, LIMIT)
+
+
+def error_of(answer: object) -> dict[str, str | None]:
+    assert isinstance(answer, Answer)
+    error: dict[str, str | None] = json.loads(answer.body)["error"]
+    return error
+
+
+def test_a_named_model_is_routed_with_its_id_in_the_body() -> None:
+    stream = new_stream()
+    assert stream.receive(CHAT) == Continue()
+    routed = stream.receive(body(model="openai/small", messages=[]))
+    assert isinstance(routed, Route)
+    assert routed.body == json.dumps({"model": "small", "messages": []}).encode()
+    assert (routed.decision.upstream, routed.decision.source) == ("model/openai/small", Source.MODEL)
+    assert stream.is_done
+
+
+def test_a_body_that_already_names_the_id_is_left_alone() -> None:
+    stream = new_stream()
+    stream.receive(CHAT)
+    routed = stream.receive(body(model="small", messages=[]))
+    assert isinstance(routed, Route)
+    assert routed.body is None
+
+
+def test_auto_asks_the_classifier_and_serves_the_preference() -> None:
+    stream = new_stream()
+    stream.receive(CHAT)
+    asked = stream.receive(body(model="auto", messages=user("write a parser")))
+    assert asked == Ask(Conversation((Turn("user", "write a parser"),)))
+    assert not stream.is_done
+    routed = stream.classified(Classification(Reason.MATCHED, route="code generation"))
+    assert isinstance(routed, Route)
+    assert routed.decision.model == "openai/code"
+    assert json.loads(routed.body or b"") == {"model": "code", "messages": user("write a parser")}
+    assert stream.is_done
+
+
+def test_a_missing_model_is_put_into_the_body() -> None:
+    stream = new_stream()
+    stream.receive(CHAT)
+    assert isinstance(stream.receive(body(messages=user("hi"))), Ask)
+    routed = stream.classified(Classification(Reason.TIMEOUT))
+    assert isinstance(routed, Route)
+    assert (routed.decision.source, routed.decision.reason) == (Source.DEFAULT, Reason.TIMEOUT)
+    assert json.loads(routed.body or b"")["model"] == "large"
+
+
+@pytest.mark.parametrize(
+    ("catalog", "messages", "reason"),
+    [
+        pytest.param(replace(CATALOG, preferences=()), user("hi"), Reason.NO_PREFERENCES, id="no preferences"),
+        pytest.param(CATALOG, [{"role": "system", "content": "be kind"}], Reason.NO_TEXT, id="no user turn"),
+        pytest.param(
+            CATALOG,
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}],
+            Reason.NO_TEXT,
+            id="image only",
+        ),
+    ],
+)
+def test_nothing_to_classify_is_the_default_model_at_once(
+    catalog: Catalog, messages: list[object], reason: Reason
+) -> None:
+    stream = new_stream(catalog)
+    stream.receive(CHAT)
+    routed = stream.receive(body(model="auto", messages=messages))
+    assert isinstance(routed, Route)
+    assert (routed.decision.model, routed.decision.reason) == ("openai/large", reason)
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/embeddings"])
+def test_completions_and_embeddings_are_routed_by_name_only(path: str) -> None:
+    by_name = new_stream()
+    by_name.receive(HeadersReceived("POST", path))
+    assert isinstance(by_name.receive(body(model="fast", input="x")), Route)
+    unnamed = new_stream()
+    unnamed.receive(HeadersReceived("POST", path))
+    assert error_of(unnamed.receive(body(model="auto", input="x"))) == {
+        "message": "This path is routed by name only: set 'model' to a model or an alias.",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "invalid_request",
+    }
+
+
+def test_an_overriding_configuration_leaves_embeddings_to_their_name() -> None:
+    stream = new_stream(replace(CATALOG, override_explicit_model=True))
+    stream.receive(HeadersReceived("POST", "/v1/embeddings"))
+    routed = stream.receive(body(model="small", input="x"))
+    assert isinstance(routed, Route)
+    assert routed.decision.model == "openai/small"
+
+
+REFUSED_HEADERS = [
+    pytest.param(HeadersReceived("POST", "/v1/nothing"), 404, "unknown_path", id="unknown path"),
+    pytest.param(HeadersReceived("POST", "/v1/chat/completions/"), 404, "unknown_path", id="trailing slash"),
+    pytest.param(HeadersReceived("GET", "/v1/chat/completions"), 405, "method_not_allowed", id="wrong method"),
+    pytest.param(HeadersReceived("POST", "/v1/models"), 405, "method_not_allowed", id="posting models"),
+    pytest.param(replace(CHAT, end_of_stream=True), 400, "invalid_request", id="no body"),
+    pytest.param(replace(CHAT, content_encoding="deflate"), 415, "unsupported_encoding", id="encoding"),
+    pytest.param(replace(CHAT, body_mode=1), 503, "router_unavailable", id="Envoy streams the body"),
+    pytest.param(HeadersReceived("GET", "/v1/models/none"), 404, "model_not_found", id="one unknown model"),
+]
+
+
+@pytest.mark.parametrize(("headers", "status", "code"), REFUSED_HEADERS)
+def test_headers_that_cannot_be_served_are_answered_at_once(headers: HeadersReceived, status: int, code: str) -> None:
+    stream = new_stream()
+    answer = stream.receive(headers)
+    assert isinstance(answer, Answer)
+    assert (answer.status, error_of(answer)["code"]) == (status, code)
+    assert stream.is_done
+
+
+REFUSED_BODIES = [
+    pytest.param(BodyReceived(b"{"), 400, "invalid_request", None, id="not JSON"),
+    pytest.param(body(model="small"), 400, "invalid_request", "messages", id="no messages"),
+    pytest.param(body(model="auto", messages="hi"), 400, "invalid_request", "messages", id="messages a string"),
+    pytest.param(body(model="nope", messages=[]), 404, "model_not_found", "model", id="unknown model"),
+    pytest.param(BodyReceived(b" " * (LIMIT + 1)), 413, "body_too_large", None, id="too large"),
+]
+
+
+@pytest.mark.parametrize(("received", "status", "code", "param"), REFUSED_BODIES)
+def test_a_body_that_cannot_be_served_is_refused_in_the_clients_shape(
+    received: BodyReceived, status: int, code: str, param: str | None
+) -> None:
+    stream = new_stream()
+    stream.receive(CHAT)
+    answer = stream.receive(received)
+    assert isinstance(answer, Answer)
+    error = error_of(answer)
+    assert (answer.status, error["code"], error["param"]) == (status, code, param)
+    assert stream.is_done
+
+
+def test_a_body_of_exactly_the_limit_is_read() -> None:
+    received = body(model="small", messages=[], pad="")
+    padded = body(model="small", messages=[], pad="x" * (LIMIT - len(received.body)))
+    assert len(padded.body) == LIMIT
+    stream = new_stream()
+    stream.receive(CHAT)
+    assert isinstance(stream.receive(padded), Route)
+
+
+def test_the_query_of_a_path_does_not_change_what_it_is() -> None:
+    assert new_stream().receive(replace(CHAT, path="/v1/chat/completions?trace=1")) == Continue()
+
+
+def test_models_lists_auto_aliases_and_models_but_nothing_internal() -> None:
+    answer = new_stream().receive(HeadersReceived("GET", "/v1/models", end_of_stream=True))
+    assert isinstance(answer, Answer)
+    assert answer.error is None
+    listed = json.loads(answer.body)
+    assert listed["object"] == "list"
+    assert [(entry["id"], entry["owned_by"]) for entry in listed["data"]] == [
+        ("auto", "router-service"),
+        ("fast", "router-service"),
+        ("openai/small", "openai"),
+        ("openai/large", "openai"),
+        ("openai/code", "openai"),
+    ]
+
+
+def test_one_model_is_found_by_its_name_with_the_slash() -> None:
+    answer = new_stream().receive(HeadersReceived("GET", "/v1/models/openai/small", end_of_stream=True))
+    assert isinstance(answer, Answer)
+    assert json.loads(answer.body) == {"id": "openai/small", "object": "model", "created": 0, "owned_by": "openai"}
+
+
+def test_a_405_names_the_method_to_use() -> None:
+    answer = new_stream().receive(HeadersReceived("DELETE", "/v1/models"))
+    assert isinstance(answer, Answer)
+    assert answer.headers == (("allow", "GET"),)
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_a_phase_we_did_not_ask_for_changes_nothing(phase: Phase) -> None:
+    stream = new_stream()
+    assert stream.receive(OtherReceived(phase)) == Continue(phase)
+    assert stream.receive(CHAT) == Continue()
+
+
+events = st.one_of(
+    st.builds(
+        HeadersReceived,
+        method=st.sampled_from(["GET", "POST", ""]),
+        path=st.sampled_from(["/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/models/fast", "", "/"]),
+        content_encoding=st.sampled_from(["", "gzip"]),
+        end_of_stream=st.booleans(),
+        body_mode=st.sampled_from([None, BUFFERED, 1]),
+    ),
+    st.builds(BodyReceived, st.binary(max_size=20)),
+    st.builds(
+        lambda model, messages: body(model=model, messages=messages),
+        st.sampled_from(["auto", "small", "nope", None, 3]),
+        st.sampled_from([user("hi"), [], "x", None, [{"role": "user", "content": 4}]]),
+    ),
+    st.builds(OtherReceived, st.sampled_from(Phase)),
+)
+
+
+@given(st.lists(events, max_size=6), st.sampled_from([Reason.MATCHED, Reason.NO_ROUTE, Reason.TIMEOUT]))
+def test_any_order_of_messages_gets_one_action_each(received: list[Event], reason: Reason) -> None:
+    # Invariant: whatever Envoy sends, each message has one action, nothing raises, and Route or Answer end the stream.
+    stream = new_stream()
+    for event in received:
+        action = stream.receive(event)
+        if isinstance(action, Ask):
+            route = "code generation" if reason is Reason.MATCHED else None
+            action = stream.classified(Classification(reason, route=route))
+        assert stream.is_done == isinstance(action, Route | Answer)
+        if stream.is_done:
+            return
