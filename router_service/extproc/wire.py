@@ -5,16 +5,11 @@ Header values travel in `raw_value`; Envoy neither fills nor expects `value`. Fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, assert_never
-
-from google.protobuf.struct_pb2 import Struct
 
 from router_service._generated.core_pb2 import HeaderValue, HeaderValueOption
 from router_service._generated.ext_proc_pb2 import (
-    BodyMutation,
     BodyResponse,
-    CommonResponse,
     HeaderMutation,
     HeadersResponse,
     ImmediateResponse,
@@ -39,6 +34,7 @@ UPSTREAM_HEADER: Final = "x-router-upstream"  # the Envoy cluster, for the route
 MODEL_HEADER: Final = "x-router-model"  # `provider/id` that the body names, for the model's own listener
 METADATA_NAMESPACE: Final = "router_service"
 
+_JSON = ("content-type", "application/json")
 _UNCHANGED = {
     None: ProcessingResponse(request_headers=HeadersResponse()),
     Phase.REQUEST_TRAILERS: ProcessingResponse(request_trailers=TrailersResponse()),
@@ -94,36 +90,37 @@ def decision_fields(decision: Decision) -> dict[str, str]:
 
 
 def _route_reply(decision: Decision, body: bytes | None) -> ProcessingResponse:
-    headers = [(UPSTREAM_HEADER, decision.upstream), (MODEL_HEADER, decision.model)]
-    common = CommonResponse(clear_route_cache=True)
+    reply = ProcessingResponse()
+    common = reply.request_body.response
+    common.clear_route_cache = True
+    headers = common.header_mutation.set_headers
+    headers.append(_set(UPSTREAM_HEADER, decision.upstream))
+    headers.append(_set(MODEL_HEADER, decision.model))
     if body is not None:
-        headers.append(("content-length", str(len(body))))
-        common.body_mutation.CopyFrom(BodyMutation(body=body))
-    common.header_mutation.CopyFrom(HeaderMutation(set_headers=_set(headers)))
-    metadata = Struct()
-    metadata[METADATA_NAMESPACE] = decision_fields(decision)
-    return ProcessingResponse(request_body=BodyResponse(response=common), dynamic_metadata=metadata)
+        common.body_mutation.body = body
+        headers.append(_set("content-length", str(len(body))))
+    metadata = reply.dynamic_metadata.fields[METADATA_NAMESPACE].struct_value.fields
+    for name, value in decision_fields(decision).items():
+        metadata[name].string_value = value
+    return reply
 
 
 def _answer_reply(answer: Answer) -> ProcessingResponse:
     return ProcessingResponse(
         immediate_response=ImmediateResponse(
             status=HttpStatus(code=answer.status),
-            headers=HeaderMutation(set_headers=_set([("content-type", "application/json"), *answer.headers])),
+            headers=HeaderMutation(set_headers=[_set(*pair) for pair in (_JSON, *answer.headers)]),
             body=answer.body,
             details=f"router_{answer.error.reason}" if answer.error else "router_answered",
         )
     )
 
 
-def _set(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
-    return [
-        HeaderValueOption(
-            header=HeaderValue(key=key, raw_value=value.encode()),
-            append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
-        )
-        for key, value in headers
-    ]
+def _set(key: str, value: str) -> HeaderValueOption:
+    return HeaderValueOption(
+        header=HeaderValue(key=key, raw_value=value.encode()),
+        append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
 
 
 def _text(raw: bytes | None) -> str:
