@@ -1,7 +1,7 @@
-"""What the service writes down: one line a request, and little else.
+"""How a log line is built: JSON for machines, `console` for a person.
 
-Owns the fields of those lines (docs/operations.md has the table; a test compares them) and how a line is built: JSON
-for machines, `console` for a person. Never writes a prompt, a key, an upstream's address or a client's text.
+Owns format and levels; the lines of requests are `recorder`'s, and docs/operations.md has the table of all events and
+their fields (a test compares it with the code). Nothing in here knows where the lines go: `line_writer` does.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from structlog import make_filtering_bound_logger, wrap_logger
 from structlog.processors import format_exc_info
 from structlog.typing import FilteringBoundLogger
 
-from router_service.errors import RequestError
-from router_service.routing.decision import Decision
 from router_service.telemetry.console import console_line, painter
 
 Log = FilteringBoundLogger
@@ -47,41 +45,6 @@ class LogSettings:
     format: Format = Format.JSON
     level: Level = Level.INFO
     colour: bool = False
-
-
-class RequestLog:
-    """The one line of each request."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def decided(self, decision: Decision, *, request_id: str | None, seconds: float) -> None:
-        """The request got a model, `seconds` after its last byte arrived."""
-        asked = decision.classification
-        self._log.info(
-            "decided",
-            model=decision.model,
-            source=decision.source,
-            route=decision.route,
-            reason=decision.reason,
-            classifier=asked.backend if asked else None,
-            confidence=round(asked.confidence, 3) if asked and asked.confidence is not None else None,
-            failed=asked.failed if asked else None,
-            classifier_ms=round(asked.latency_s * 1e3, 3) if asked else None,
-            ms=round(seconds * 1e3, 3),
-            request_id=request_id,
-        )
-
-    def rejected(self, error: RequestError, *, request_id: str | None, seconds: float) -> None:
-        """The request was answered with `error`. Its message may quote the client, so it is not written."""
-        self._log.info(
-            "rejected",
-            reason=error.reason,
-            status=error.status,
-            param=error.param,
-            ms=round(seconds * 1e3, 3),
-            request_id=request_id,
-        )
 
 
 def build_log(
