@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from router_service.config.units import parse_duration_s, parse_size_bytes
 
@@ -22,6 +22,12 @@ class Section(BaseModel):
     """Frozen, and an unknown key is an error: a misspelt option must not be silently ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_key_without_a_value_is_not_set(cls, keys: object) -> object:
+        """`router:` with every line below it commented out means the defaults."""
+        return {key: value for key, value in keys.items() if value is not None} if isinstance(keys, dict) else keys
 
 
 class Listener(Section):
@@ -74,7 +80,12 @@ class ModelProvider(Section):
 
 
 class ModelAlias(Section):
-    target: str = Field(description="A model, another alias, or `auto`.")
+    target: str = Field(min_length=1, description="A model, another alias, or `auto`.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_text_is_the_target(cls, alias: object) -> object:
+        return {"target": alias} if isinstance(alias, str) else alias
 
 
 class SelectionPolicy(Section):
@@ -145,7 +156,7 @@ class Service(Section):
 class Config(Section):
     """The whole file."""
 
-    version: str | None = Field(None, description="Shape of the file; the newest is v0.4.0.")
+    version: str = Field("v0.4.0", description="Shape of the file. Older ones load too, and become this one.")
     listeners: list[Listener] = Field(default=[Listener()], min_length=1, description="Where clients connect.")
     model_providers: list[ModelProvider] = Field(min_length=1, description="The models and how to reach them.")
     model_aliases: dict[str, ModelAlias] = Field(default_factory=dict, description="Names of your own for models.")

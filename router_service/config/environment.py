@@ -1,0 +1,107 @@
+"""`$NAME` and `${NAME}`: secrets come from the environment, once, when the file is loaded.
+
+A variable that is not set is a warning and leaves the entry without its key: the other models still work.
+No value of a variable, and no key written into the file, is part of any message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from router_service.config.models import Config, ModelProvider
+from router_service.config.providers import provider_of
+from router_service.config.report import Location, Report
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_REFERENCE = re.compile(rf"\$(?:({_NAME})|\{{({_NAME})\}})")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """`missing` maps the key of an entry to the variables that it names and that are not set."""
+
+    config: Config
+    missing: Mapping[str, tuple[str, ...]]
+
+
+def resolve(config: Config, environ: Mapping[str, str], report: Report) -> Resolved:
+    """The configuration with its secrets in place of their names."""
+    entries: list[ModelProvider] = []
+    missing: dict[str, tuple[str, ...]] = {}
+    for index, entry in enumerate(config.model_providers):
+        secrets = _Secrets(environ, report)
+        location: Location = ("model_providers", index)
+        key = secrets.access_key(entry, (*location, "access_key"))
+        headers = {
+            name: secrets.header(value.get_secret_value(), (*location, "headers", name))
+            for name, value in entry.headers.items()
+        }
+        entries.append(entry.model_copy(update={"access_key": key, "headers": headers}))
+        if secrets.missing:
+            missing[entry.key] = tuple(dict.fromkeys(secrets.missing))
+    return Resolved(config.model_copy(update={"model_providers": entries}), missing)
+
+
+class _Secrets:
+    """The secrets of one entry."""
+
+    def __init__(self, environ: Mapping[str, str], report: Report) -> None:
+        self._environ = environ
+        self._report = report
+        self.missing: list[str] = []
+
+    def access_key(self, entry: ModelProvider, location: Location) -> SecretStr | None:
+        if entry.access_key is None:
+            return None
+        written = entry.access_key.get_secret_value().strip()
+        variable = provider_of(entry).key_variable or "PROVIDER_API_KEY"
+        reference = _REFERENCE.fullmatch(written)
+        if reference is not None:
+            value = self._value(reference[1] or reference[2], location)
+        elif not written:
+            self._report.error(location, "is empty", f"write ${variable}, or remove the key")
+            return None
+        elif written.startswith("$"):
+            self._report.error(
+                location, "is not the name of an environment variable", f"write it like ${variable} or ${{{variable}}}"
+            )
+            return None
+        else:
+            value = written
+            self._report.warn(
+                location,
+                "holds the key itself, for everyone who can read this file",
+                f"set an environment variable and write ${variable}",
+            )
+        return self._checked(value, location)
+
+    def header(self, written: str, location: Location) -> SecretStr:
+        def replacement(reference: re.Match[str]) -> str:
+            return self._value(reference[1] or reference[2], location) or ""
+
+        return self._checked(_REFERENCE.sub(replacement, written), location) or SecretStr("")
+
+    def _value(self, name: str, location: Location) -> str | None:
+        value = self._environ.get(name, "").strip()
+        if value:
+            return value
+        self.missing.append(name)
+        state = "is empty" if name in self._environ else "is not set"
+        self._report.warn(location, f"the environment variable {name} {state}", f"export {name}=… before starting")
+        return None
+
+    def _checked(self, value: str | None, location: Location) -> SecretStr | None:
+        if value is None:
+            return None
+        if not value.isascii() or not value.isprintable():
+            self._report.error(
+                location,
+                "holds a line break or another character that no HTTP header can carry",
+                "set the variable to the key alone",
+            )
+            return None
+        return SecretStr(value)

@@ -1,0 +1,105 @@
+"""A configuration file, from its path to everything the service needs, or to every problem it has.
+
+The only module of this package that reads a file. The way: text → positioned tree (`document`) → newest shape
+(`migrate`) → typed values (`validate`) → secrets (`environment`) → checks between sections (`references`, `addresses`)
+→ catalogue (`build`). Each step reports and goes on with what is left, so that one run shows every problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from router_service.config import addresses, environment, references
+from router_service.config.build import build_catalog
+from router_service.config.document import parse
+from router_service.config.migrate import migrate
+from router_service.config.models import Config
+from router_service.config.report import Report
+from router_service.config.validate import validate
+from router_service.errors import ConfigError, Problem
+from router_service.routing.catalog import Catalog
+
+MAX_FILE_BYTES = 2**20  # a hundred times the largest file we know; more is a mistaken path
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file that can be used.
+
+    `warnings` are in the order of the file. `missing` maps the key of an entry of `model_providers` to the environment
+    variables that it names and that are not set; such an entry has no `access_key`.
+    """
+
+    config: Config
+    catalog: Catalog
+    warnings: tuple[Problem, ...] = ()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def load(path: str | Path, environ: Mapping[str, str]) -> Loaded:
+    """The file at `path`, with `$NAME` taken from `environ`. Raises ConfigError with every problem of the file."""
+    return loads(_read(Path(path)), environ, file=str(path))
+
+
+def loads(text: str, environ: Mapping[str, str], *, file: str = "config") -> Loaded:
+    """Like `load`, from the text itself; `file` names it in the problems."""
+    root, problems = parse(text)
+    if root is None or root.value is None:
+        if not problems:
+            problems.append(
+                Problem("", "the file is empty", "write at least model_providers; examples/demo.yaml is a start")
+            )
+        raise ConfigError(file, problems)
+    if not isinstance(root.value, Mapping):
+        what = "the file is not a mapping of sections"
+        raise ConfigError(file, [*problems, Problem("", what, "write `model_providers:` and its entries", root.line)])
+    root, found = migrate(root)
+    problems += found
+    report = Report(root)
+    validated = validate(root, report)
+    problems += report.problems
+    if validated.config is None:
+        raise ConfigError(file, _sorted(problems))
+    report = Report(validated.root)
+    resolved = environment.resolve(validated.config, environ, report)
+    references.check(resolved.config, report, models_known=validated.models_known)
+    addresses.check(validated.config, report)
+    problems = _sorted([*problems, *report.problems])
+    if any(problem.severity == "error" for problem in problems):
+        raise ConfigError(file, problems)
+    return Loaded(resolved.config, build_catalog(resolved.config), tuple(problems), resolved.missing)
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.line)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(str(path), [_unreadable(path, error)]) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(str(path), [Problem("", "the file is larger than 1 MiB", "is it the right one?")])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(str(path), [Problem("", "the file is not UTF-8 text", "save it as UTF-8", line)]) from error
+
+
+def _unreadable(path: Path, error: OSError) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        near = sorted(str(other) for other in path.parent.glob("*.y*ml"))[:3] if path.parent.is_dir() else []
+        return Problem(
+            "",
+            "there is no such file",
+            f"is it {' or '.join(near)}?" if near else "check the path; it is relative to " + str(Path.cwd()),
+        )
+    if isinstance(error, IsADirectoryError):
+        return Problem("", "is a directory", "name the file in it")
+    return Problem("", f"cannot be read: {error.strerror}", "check its permissions")

@@ -1,0 +1,409 @@
+"""Older shapes of the file, and files written for Plano (formerly archgw), brought to the newest shape.
+
+Works on positioned trees before validation, so that later problems still name the line and the key that the user
+wrote. Owns every rule about other shapes; knows no types: a value it does not understand goes on as it is, and
+validation says what is wrong with it. What has no meaning here is left out with a warning that says what does not
+happen, because a guard or a limit that silently does nothing is worse than an error.
+
+    version v0.1 … v0.3.0, or none             v0.4.0
+    listeners: {egress_traffic: {…}}           listeners: [{name: egress_traffic, …}]
+    llm_providers                              model_providers
+    model: id + provider_interface: P          model: P/id
+    endpoint: host:port + protocol             base_url: protocol://host:port
+    routing_preferences, usage in a provider   routing_preferences at the top, with `models`
+    overrides.llm_routing_model: plano/NAME    router: {backend: vllm, url: its base_url, model: NAME}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from router_service.config.document import Node
+from router_service.errors import Problem
+
+NEWEST = "v0.4.0"
+_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:-[a-z]+)?")
+
+# Sections of Plano that are not served here: what therefore does not happen.
+NOT_SERVED: Mapping[str, str] = MappingProxyType(
+    {
+        "agents": "agents are not reached",
+        "filters": "no filter sees a request",
+        "prompt_targets": "no function is called",
+        "prompt_guards": "no guard checks a request",
+        "ratelimits": "no token limit applies",
+        "system_prompt": "it is not added to requests",
+        "endpoints": "nothing but the other gateway's functions and agents uses them",
+        "error_target": "errors are answered to the client",
+        "state_storage": "no conversation is stored",
+        "prompt_caching": "no cache markers are added",
+        "model_metrics_sources": "no prices or latencies are read",
+        "tracing": "no traces are sent",
+        "mode": "this is always a model gateway",
+        "listener": "requests are taken where `listeners` says",
+    }
+)
+
+# Keys inside of sections that we do serve.
+_LISTENER_NOT_SERVED: Mapping[str, str] = MappingProxyType(
+    {
+        "router": "no agents are reached",
+        "agents": "no agents are reached",
+        "filter_chain": "no filter sees a request",
+        "input_filters": "no filter sees a request",
+        "output_filters": "no filter sees a response",
+        "connect_timeout": "`timeout` bounds the whole response",
+        "common_tls_context": "the listener speaks plain HTTP",
+    }
+)
+_PROVIDER_NOT_SERVED: Mapping[str, str] = MappingProxyType(
+    {
+        "stream": "the client decides whether an answer is streamed",
+        "rate_limits": "no token limit applies",
+        "weight": "the order of a preference's models decides",
+    }
+)
+_OVERRIDES_NOT_SERVED: Mapping[str, str] = MappingProxyType(
+    {
+        "prompt_target_intent_matching_threshold": "no function is called",
+        "optimize_context_window": "requests are sent on as they came",
+        "use_agent_orchestrator": "no agents are reached",
+        "agent_orchestration_model": "no agents are reached",
+        "disable_signals": "responses are not analysed",
+        "orchestrator_model_context_length": "`limits.max_prompt_tokens` bounds the classifier's prompt",
+        "upstream_connect_timeout": "connecting to a provider has a fixed bound",
+        "upstream_tls_ca_path": "the system's certificate authorities are used",
+    }
+)
+_ROUTING_NOT_SERVED: Mapping[str, str] = MappingProxyType(
+    {
+        "session_ttl_seconds": "every request is decided by itself",
+        "session_max_entries": "every request is decided by itself",
+        "session_cache": "every request is decided by itself",
+        "routing_budget": "every request is decided by itself",
+        "route_on_user_only": "every request is decided by itself",
+    }
+)
+
+_OWN_PROVIDERS = frozenset({"arch", "plano"})  # that product's own routing and orchestration models
+_OWN_ROUTING_MODELS = ("Plano-Orchestrator", "Arch-Router")  # what it asks where the file names none
+_OLD_INTERFACES: Mapping[str, str] = MappingProxyType({"claude": "anthropic"})
+
+
+def migrate(root: Node) -> tuple[Node, list[Problem]]:
+    """The file in the newest shape, and what was wrong or left out on the way."""
+    file = _File(dict(root.entries))
+    file.version()
+    file.rename_providers()
+    endpoints = file.sections.get("endpoints")
+    file.leave_out_sections()
+    file.listeners()
+    routing_models = file.providers(endpoints)
+    file.router(routing_models)
+    return replace(root, value=file.sections), file.problems
+
+
+@dataclass(frozen=True, slots=True)
+class _RoutingModel:
+    """An entry of that product's own provider: a routing model, not one that clients are served by."""
+
+    entry: Node
+    name: str | None
+    id: str
+    base_url: Node | None
+
+    def is_called(self, name: str) -> bool:
+        return name in (self.name, self.id) or name.partition("/")[2] == self.id
+
+
+@dataclass(slots=True)
+class _File:
+    """The sections on their way to the newest shape."""
+
+    sections: dict[str, Node]
+    problems: list[Problem] = field(default_factory=list)
+
+    def version(self) -> None:
+        node = self.sections.get("version")
+        if node is None or node.value is None:
+            self.sections.pop("version", None)
+            return
+        match = _VERSION.fullmatch(str(node.value).strip())
+        if match is None:
+            self._error(node, "is not a version of this file's shape", f"write {NEWEST}")
+        elif tuple(int(part or 0) for part in match.groups()) > (0, 4, 0):
+            self._warn(node, f"is newer than {NEWEST}, the newest shape known here; it is read as that", "update this")
+        self.sections["version"] = replace(node, value=NEWEST)
+
+    def rename_providers(self) -> None:
+        old = self.sections.pop("llm_providers", None)
+        if old is None:
+            return
+        new = self.sections.get("model_providers")
+        if new is None:
+            self.sections["model_providers"] = old
+        else:
+            self._error(
+                old,
+                f"is the older name of model_providers, which is in line {new.line}",
+                "move these entries there",
+            )
+
+    def leave_out_sections(self) -> None:
+        self.sections = self._without(self.sections, NOT_SERVED)
+
+    def listeners(self) -> None:
+        node = self.sections.get("listeners")
+        if node is None:
+            return
+        if isinstance(node.value, Mapping):
+            items = [
+                self._named(entry, name)
+                for name, entry in node.entries.items()
+                if name in _DIRECTIONS and entry.entries
+            ]
+            for name, entry in node.entries.items():
+                if name not in _DIRECTIONS:
+                    self._error(
+                        entry, "is neither egress_traffic nor ingress_traffic", "write listeners as a list of entries"
+                    )
+        else:
+            items = list(node.items)
+        if not items and node.value is not None and not isinstance(node.value, Mapping):
+            return
+        served = [self._listener(item) for item in items if self._is_served(item)]
+        if served:
+            self.sections["listeners"] = replace(node, value=tuple(served))
+        else:
+            del self.sections["listeners"]
+
+    def _named(self, entry: Node, name: str) -> Node:
+        if not isinstance(entry.value, Mapping):
+            return entry
+        fixed = {"name": replace(entry, value=name), "type": replace(entry, value=_DIRECTIONS[name])}
+        return replace(entry, value={**fixed, **entry.entries})
+
+    def _is_served(self, item: Node) -> bool:
+        kind = item.entries.get("type")
+        if kind is None or kind.value not in ("prompt", "agent"):
+            return True
+        self._warn(
+            item,
+            f"is a listener for {'functions' if kind.value == 'prompt' else 'agents'}, which are not served here",
+            "remove it; clients use the model listener",
+        )
+        return False
+
+    def _listener(self, item: Node) -> Node:
+        if not isinstance(item.value, Mapping):
+            return item
+        entries = self._without(item.entries, _LISTENER_NOT_SERVED)
+        message_format = entries.pop("message_format", None)
+        if message_format is not None and message_format.value != "openai":
+            self._warn(message_format, "is not served here: clients speak the OpenAI API", "remove it")
+        return replace(item, value=entries)
+
+    def providers(self, endpoints: Node | None) -> list[_RoutingModel]:
+        """Brings every entry to its newest form; takes out, and returns, those of the other product's own models."""
+        node = self.sections.get("model_providers")
+        if node is None or not isinstance(node.value, tuple):
+            return []
+        served: list[Node] = []
+        routing_models: list[_RoutingModel] = []
+        preferences = _Preferences(self)
+        for item in node.items:
+            if not isinstance(item.value, Mapping):
+                served.append(item)
+                continue
+            entry = self._provider(item, endpoints)
+            model = entry.entries.get("model")
+            provider, _, model_id = (model.text or "").partition("/") if model is not None else ("", "", "")
+            if provider in _OWN_PROVIDERS:
+                name = entry.entries.get("name")
+                routing_models.append(
+                    _RoutingModel(entry, name.text if name else None, model_id, entry.entries.get("base_url"))
+                )
+                continue
+            served.append(preferences.lift(entry))
+        self.sections["model_providers"] = replace(node, value=tuple(served))
+        preferences.merge_into(self.sections)
+        return routing_models
+
+    def _provider(self, item: Node, endpoints: Node | None) -> Node:
+        entries = self._without(item.entries, _PROVIDER_NOT_SERVED)
+        interface = entries.pop("provider", None) or entries.get("provider_interface")
+        model = entries.get("model")
+        if interface is not None and interface.text is not None and model is not None and model.text is not None:
+            known_as = _OLD_INTERFACES.get(interface.text, interface.text)
+            if "/" not in model.text or known_as in _OWN_PROVIDERS:
+                entries["model"] = replace(model, value=f"{known_as}/{model.text}")
+                entries.pop("provider_interface", None)
+            else:
+                entries["provider_interface"] = replace(interface, value=known_as)
+        endpoint = entries.pop("endpoint", None)
+        protocol = entries.pop("protocol", None)
+        if endpoint is not None and "base_url" not in entries:
+            entries["base_url"] = _base_url(endpoint, protocol, endpoints)
+        return replace(item, value=entries)
+
+    def router(self, models: list[_RoutingModel]) -> None:
+        """What the file says of the classifier, in Plano's words, becomes the section `router`."""
+        overrides = self.sections.pop("overrides", None)
+        left = self._without(overrides.entries if overrides else {}, _OVERRIDES_NOT_SERVED)
+        wanted = left.pop("llm_routing_model", None)
+        for node in left.values():
+            self._warn(node, "is not a setting of this service", "remove it")
+        routing = self.sections.get("routing")
+        if routing is not None and isinstance(routing.value, Mapping):
+            entries = self._without(routing.entries, _ROUTING_NOT_SERVED)
+            by_model, by_provider = entries.pop("model", None), entries.pop("llm_provider", None)
+            wanted = wanted or by_provider or by_model
+            self.sections["routing"] = replace(routing, value=entries)
+        names = [wanted.text] if wanted is not None and wanted.text else list(_OWN_ROUTING_MODELS)
+        chosen = next((model for model in models if any(model.is_called(name) for name in names)), None)
+        for model in models:
+            if model is not chosen:
+                self._warn(
+                    model.entry,
+                    f"is a model for the other gateway's own use ({model.id}); clients are not served by it",
+                    "remove it",
+                )
+        if chosen is not None and chosen.base_url is not None:
+            if "router" in self.sections:
+                self._warn(
+                    wanted or chosen.entry,
+                    f"is not used: `router` in line {self.sections['router'].line} says what classifies",
+                    "remove one of the two",
+                )
+            else:
+                self.sections["router"] = _router(wanted or chosen.entry, chosen, chosen.base_url)
+        elif (chosen is not None or wanted is not None) and "router" not in self.sections:
+            self._warn(
+                wanted or models[0].entry,
+                "names a routing model without an address here; the embedded classifier is used",
+                "for a model server of your own set router.backend and router.url",
+            )
+
+    def _without(self, entries: Mapping[str, Node], not_served: Mapping[str, str]) -> dict[str, Node]:
+        """The entries less those that are not served, each of which is a warning."""
+        for key, node in entries.items():
+            if key in not_served:
+                self._warn(node, f"is not served here: {not_served[key]}", "remove it")
+        return {key: node for key, node in entries.items() if key not in not_served}
+
+    def _error(self, node: Node, what: str, todo: str) -> None:
+        self.problems.append(Problem(node.path, what, todo, node.line))
+
+    def _warn(self, node: Node, what: str, todo: str) -> None:
+        self.problems.append(Problem(node.path, what, todo, node.line, "warning"))
+
+
+_DIRECTIONS: Mapping[str, str] = MappingProxyType({"egress_traffic": "model", "ingress_traffic": "prompt"})
+
+
+class _Preferences:
+    """Preferences written inside of providers, collected under their names in the order of the file."""
+
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._found: dict[str, Node] = {}
+        self._broken: list[Node] = []
+        self._models: set[object] = set()
+
+    def lift(self, entry: Node) -> Node:
+        """The provider entry without its preferences, which are kept."""
+        entries = dict(entry.entries)
+        inline = entries.pop("routing_preferences", None)
+        usage = entries.pop("usage", None)
+        model, name = entries.get("model"), entries.get("name")
+        if model is None:
+            return replace(entry, value=entries)
+        # The same model may stand in several entries, each with a preference of its own: the name tells them apart.
+        target = name if name is not None and model.value in self._models else model
+        self._models.add(model.value)
+        if usage is not None and name is not None:  # v0.1.0: the entry's name is the route's
+            self._add(replace(usage, value={"name": name, "description": usage}), target)
+        if inline is not None:
+            if not isinstance(inline.value, tuple) and inline.value is not None:
+                self._broken.append(inline)
+            for preference in inline.items:
+                self._add(preference, target)
+        return replace(entry, value=entries)
+
+    def _add(self, preference: Node, target: Node) -> None:
+        name = preference.entries.get("name")
+        if name is None or name.text is None:
+            self._broken.append(preference)
+            return
+        models = replace(target, value=(target,))
+        first = self._found.get(name.text)
+        if first is None:
+            self._found[name.text] = replace(preference, value={**preference.entries, "models": models})
+        else:
+            self._found[name.text] = self._joined(first, preference, models)
+
+    def merge_into(self, sections: dict[str, Node]) -> None:
+        """Adds what was collected to the section at the top, which comes first."""
+        if not self._found and not self._broken:
+            return
+        top = sections.get("routing_preferences")
+        if top is not None and top.value is not None and not isinstance(top.value, tuple):
+            return  # validation says that it must be a list
+        merged: list[Node] = []
+        for preference in top.items if top is not None else ():
+            name = preference.entries.get("name")
+            inline = self._found.pop(name.text, None) if name is not None and name.text is not None else None
+            if inline is None:
+                merged.append(preference)
+            else:
+                merged.append(self._joined(preference, inline, inline.entries["models"]))
+        merged += [*self._found.values(), *self._broken]
+        place = top or merged[0]
+        sections["routing_preferences"] = replace(place, value=tuple(merged))
+
+    def _joined(self, first: Node, second: Node, models: Node) -> Node:
+        one, other = first.entries.get("description"), second.entries.get("description")
+        if one is not None and other is not None and one.value != other.value:
+            self._file.problems.append(
+                Problem(
+                    other.path,
+                    f"differs from the description of the same preference in line {one.line}, which is used",
+                    "write the same description, or give this preference another name",
+                    other.line,
+                    "warning",
+                )
+            )
+        known = first.entries.get("models")
+        if known is None or not isinstance(known.value, tuple):
+            return first
+        named = {node.value for node in known.items if node.text is not None}
+        more = tuple(node for node in models.items if node.value not in named)
+        return replace(first, value={**first.entries, "models": replace(known, value=known.value + more)})
+
+
+def _base_url(endpoint: Node, protocol: Node | None, endpoints: Node | None) -> Node:
+    """`host:port`, or the name of an entry of `endpoints`, as a URL; plain HTTP unless the protocol says otherwise."""
+    named = endpoints.entries.get(endpoint.text or "") if endpoints is not None else None
+    if named is not None:
+        protocol = named.entries.get("protocol")
+        endpoint = replace(endpoint, value=named.entries["endpoint"].value) if "endpoint" in named.entries else endpoint
+    if endpoint.text is None:
+        return endpoint
+    scheme = protocol.text if protocol is not None and protocol.text else "http"
+    return replace(endpoint, value=f"{scheme}://{endpoint.text}")
+
+
+def _router(wanted: Node, model: _RoutingModel, base_url: Node) -> Node:
+    # vLLM serves a name of the operator's choice; Ollama serves a repository's path, and listens on 11434.
+    ollama = model.id.startswith("hf.co/") or ":11434" in (base_url.text or "")
+    return replace(
+        wanted,
+        value={
+            "backend": replace(wanted, value="openai" if ollama else "vllm"),
+            "url": base_url,
+            "model": replace(model.entry.entries["model"], value=model.id),
+        },
+    )
