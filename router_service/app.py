@@ -7,7 +7,6 @@ processor, gRPC health, and (asked for) reflection.
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -57,17 +56,3 @@ class Worker:
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._service.drain_delay)
         await self._server.stop(grace=self._service.drain_timeout)
-
-
-async def wait_for_signal() -> signal.Signals:
-    """The first SIGTERM or SIGINT."""
-    loop = asyncio.get_running_loop()
-    received: asyncio.Future[signal.Signals] = loop.create_future()
-
-    def receive(number: signal.Signals) -> None:
-        if not received.done():
-            received.set_result(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, receive, number)
-    return await received

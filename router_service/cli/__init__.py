@@ -35,7 +35,13 @@ class Entry:
         return f"router_service.cli.{self.name.replace('-', '_')}"
 
 
-COMMANDS: tuple[Entry, ...] = ()
+COMMANDS: tuple[Entry, ...] = (
+    Entry(
+        "demo-provider",
+        "An honest stand-in for an OpenAI-compatible provider, which says what reached it.",
+        "router-service demo-provider --port 8080 --name openai",
+    ),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
