@@ -104,15 +104,6 @@ def in_scope_scores(outcomes: Sequence[Outcome]) -> tuple[list[float], list[floa
     return [score for label, score in scored if label != OTHER], [score for label, score in scored if label == OTHER]
 
 
-def by_conversation(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
-    """The outcomes that name a conversation, in file order."""
-    found: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        if outcome.case.conversation is not None:
-            found.setdefault(outcome.case.conversation, []).append(outcome)
-    return found
-
-
 def _auroc_other(labelled: Sequence[Outcome]) -> float | None:
     in_scope, no_route = in_scope_scores(labelled)
     return metrics.auroc(in_scope, no_route)
@@ -131,7 +122,7 @@ def _calibration(labelled: Sequence[Outcome]) -> Calibration | None:
 def _conversations(labelled: Sequence[Outcome]) -> ConversationFigures | None:
     judged = {
         name: judge([LabelledTurn(outcome.case.expected or OTHER, outcome.predicted) for outcome in turns])
-        for name, turns in by_conversation(labelled).items()
+        for name, turns in _by_conversation(labelled).items()
     }
     if not judged:
         return None
@@ -144,6 +135,15 @@ def _conversations(labelled: Sequence[Outcome]) -> ConversationFigures | None:
         flaps=sum(sum(rights.flaps) for rights in judged.values()),
         steady_turns=sum(len(rights.flaps) for rights in judged.values()),
     )
+
+
+def _by_conversation(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    """The outcomes that name a conversation, in file order."""
+    found: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.case.conversation is not None:
+            found.setdefault(outcome.case.conversation, []).append(outcome)
+    return found
 
 
 def _over(
