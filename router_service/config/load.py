@@ -8,13 +8,13 @@ The only module of this package that reads a file. The way: text → positioned 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from router_service.config import addresses, environment, references
 from router_service.config.build import build_catalog
-from router_service.config.document import parse
+from router_service.config.document import Node, parse
 from router_service.config.migrate import migrate
 from router_service.config.models import Config
 from router_service.config.report import Report
@@ -48,19 +48,52 @@ def loads(text: str, environ: Mapping[str, str], *, file: str = "config") -> Loa
     """Like `load`, from the text itself; `file` names it in the problems."""
     root, problems = parse(text)
     if root is None or root.value is None:
-        if not problems:
-            problems.append(
-                Problem("", "the file is empty", "write at least model_providers; examples/demo.yaml is a start")
-            )
-        raise ConfigError(file, problems)
+        todo = "write at least model_providers; examples/demo.yaml is a start"
+        raise ConfigError(file, problems or [Problem("", "the file is empty", todo)])
     if not isinstance(root.value, Mapping):
         what = "the file is not a mapping of sections"
         raise ConfigError(file, [*problems, Problem("", what, "write `model_providers:` and its entries", root.line)])
     root, found = migrate(root)
-    problems += found
+    return _loaded(root, [*problems, *found], environ, file)
+
+
+def load_routes(path: str | Path) -> Loaded:
+    """A file that holds only `routing_preferences`, to measure how well they route. Raises ConfigError.
+
+    Their `models` may be missing and are not looked up: every preference gets one model that does not exist.
+    """
+    root, problems = parse(_read(Path(path)))
+    if root is None or "routing_preferences" not in root.entries:
+        todo = "write `routing_preferences:` and its entries, or name a whole configuration with --config"
+        raise ConfigError(str(path), problems or [Problem("", "the file has no routing_preferences", todo)])
+    for key, node in root.entries.items():
+        if key != "routing_preferences":
+            what = "is not read from a file of routes"
+            problems.append(Problem(node.path, what, "remove it, or name the file with --config", node.line))
+    return _loaded(_with_a_model(root.entries["routing_preferences"]), problems, {}, str(path))
+
+
+def _with_a_model(preferences: Node) -> Node:
+    """A configuration around a list of preferences, which all name the one model it has."""
+    model = Node("openai/not-served", 0, "")
+    models = Node((model,), 0, "")
+    yes = Node(value=True, line=0, path="")
+    provider = Node({"model": model, "default": yes, "passthrough_auth": yes}, 0, "")  # it needs no key
+    value = preferences.value
+    if isinstance(value, tuple):
+        value = tuple(
+            replace(entry, value={**entry.value, "models": models}) if isinstance(entry.value, Mapping) else entry
+            for entry in value
+        )
+    entries = {"model_providers": Node((provider,), 0, ""), "routing_preferences": replace(preferences, value=value)}
+    return Node(entries, 0, "")
+
+
+def _loaded(root: Node, problems: list[Problem], environ: Mapping[str, str], file: str) -> Loaded:
+    """From a tree in the newest shape; `problems` are those found so far."""
     report = Report(root)
     validated = validate(root, report)
-    problems += report.problems
+    problems = [*problems, *report.problems]
     if validated.config is None:
         raise ConfigError(file, _sorted(problems))
     report = Report(validated.root)
