@@ -17,7 +17,7 @@ install: .venv/.installed ## Create .venv and install the package with its devel
 	@touch $@
 
 test: lint ## Lint, unit, contract (real Envoy) and end-to-end tests
-	@$(BIN)/pytest tests/unit tests/contract tests/e2e
+	@$(BIN)/pytest tests/unit tests/contract tests/e2e tests/deploy
 
 lint: install ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
@@ -34,6 +34,7 @@ proto: install ## Generate router_service/_generated from proto/
 lock: ## Pin every dependency again, with hashes (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements/dev.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build -o requirements/build.txt
 
 clean: ## Remove what make created
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
