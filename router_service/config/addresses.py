@@ -156,12 +156,13 @@ _ENTRY_RULES: tuple[Callable[[ModelProvider, Location, Report], None], ...] = (
 
 
 def _check_router_url(config: Config, report: Report) -> None:
-    if config.router.url is None:
-        return
-    try:
-        parse_base_url(config.router.url)
-    except ValueError as error:
-        report.error(("router", "url"), str(error), "write it like http://arch-router:8000")
+    urls = config.router.url
+    for place, url in enumerate(urls):
+        location: Location = ("router", "url") if len(urls) == 1 else ("router", "url", place)
+        try:
+            parse_base_url(url)
+        except ValueError as error:
+            report.error(location, str(error), "write it like http://arch-router:8000")
 
 
 @dataclass(frozen=True, slots=True)

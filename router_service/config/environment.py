@@ -35,7 +35,8 @@ def resolve(config: Config, environ: Mapping[str, str], report: Report) -> Resol
     for index, entry in enumerate(config.model_providers):
         secrets = _Secrets(environ, report)
         location: Location = ("model_providers", index)
-        key = secrets.access_key(entry, (*location, "access_key"))
+        variable = provider_of(entry).key_variable or "PROVIDER_API_KEY"
+        key = secrets.access_key(entry.access_key, variable, (*location, "access_key"))
         headers = {
             name: secrets.header(value.get_secret_value(), (*location, "headers", name))
             for name, value in entry.headers.items()
@@ -43,22 +44,24 @@ def resolve(config: Config, environ: Mapping[str, str], report: Report) -> Resol
         entries.append(entry.model_copy(update={"access_key": key, "headers": headers}))
         if secrets.missing:
             missing[entry.key] = tuple(dict.fromkeys(secrets.missing))
-    return Resolved(config.model_copy(update={"model_providers": entries}), missing)
+    key = _Secrets(environ, report).access_key(config.router.access_key, "ROUTER_API_KEY", ("router", "access_key"))
+    router = config.router.model_copy(update={"access_key": key})
+    return Resolved(config.model_copy(update={"model_providers": entries, "router": router}), missing)
 
 
 class _Secrets:
-    """The secrets of one entry."""
+    """The secrets of one entry, or of the router."""
 
     def __init__(self, environ: Mapping[str, str], report: Report) -> None:
         self._environ = environ
         self._report = report
         self.missing: list[str] = []
 
-    def access_key(self, entry: ModelProvider, location: Location) -> SecretStr | None:
-        if entry.access_key is None:
+    def access_key(self, key: SecretStr | None, variable: str, location: Location) -> SecretStr | None:
+        """The key itself; `variable` is what to suggest where it is not the name of one."""
+        if key is None:
             return None
-        written = entry.access_key.get_secret_value().strip()
-        variable = provider_of(entry).key_variable or "PROVIDER_API_KEY"
+        written = key.get_secret_value().strip()
         reference = _REFERENCE.fullmatch(written)
         if reference is not None:
             value = self._value(reference[1] or reference[2], location)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from router_service.config import addresses, environment, references
+from router_service.config import addresses, environment, prompt_budget, references
 from router_service.config.build import build_catalog
 from router_service.config.document import Node, parse
 from router_service.config.migrate import migrate
@@ -100,6 +100,7 @@ def _loaded(root: Node, problems: list[Problem], environ: Mapping[str, str], fil
     resolved = environment.resolve(validated.config, environ, report)
     references.check(resolved.config, report, models_known=validated.models_known)
     addresses.check(validated.config, report)
+    prompt_budget.check(validated.config, report)
     problems = _sorted([*problems, *report.problems])
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(file, problems)

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 
 from router_service.config.units import parse_duration_s, parse_size_bytes
 
 Duration = Annotated[float, BeforeValidator(parse_duration_s), Field(ge=0)]
 Size = Annotated[int, BeforeValidator(parse_size_bytes), Field(gt=0)]
+Urls = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 
 class Section(BaseModel):
@@ -103,6 +108,11 @@ class RoutingPreference(Section):
     selection_policy: SelectionPolicy = Field(default_factory=SelectionPolicy, description="How the pool is ordered.")
 
 
+class Cache(Section):
+    ttl: Duration = Field(0.0, description="How long the same question is answered from memory; 0 asks each time.")
+    entries: int = Field(10_000, ge=1, description="Answers kept; the one not used for longest goes first.")
+
+
 class Embedded(Section):
     model_dir: str | None = Field(
         None,
@@ -115,7 +125,14 @@ class Router(Section):
         "embedded",
         description="What classifies: in-process on the CPU, Arch-Router on vLLM, or any OpenAI-compatible server.",
     )
-    url: str | None = Field(None, description="Address of the model server, for `vllm` and `openai`.")
+    url: Urls = Field(
+        default=[],
+        description="Address of the model server, for `vllm` and `openai`; several, or a name with several addresses, "
+        "are replicas. A path in it replaces the API prefix.",
+    )
+    access_key: SecretStr | None = Field(
+        None, description="`$NAME` of an environment variable with the model server's key, if it wants one."
+    )
     model: str = Field("Arch-Router", description="Name under which the server serves the routing model.")
     prompt: Literal["model_card", "compact"] = Field("model_card", description="Layout of the prompt.")
     timeout: Duration = Field(0.5, gt=0, description="The whole classification, waiting and retries included.")
@@ -124,6 +141,7 @@ class Router(Section):
     fallback: Literal["embedded", "none"] = Field(
         "embedded", description="What answers when the model server does not."
     )
+    cache: Cache = Field(default_factory=Cache, description="Answers of the model server that are kept for a while.")
     embedded: Embedded = Field(default_factory=Embedded, description="The embedded classifier.")
 
 

@@ -255,13 +255,13 @@ def _check_selection_policies(config: Config, report: Report) -> None:
 def _check_router(config: Config, report: Report) -> None:
     router = config.router
     if router.backend == "embedded":
-        if router.url is not None:
+        if router.url:
             report.warn(
                 ("router", "url"),
                 "is not used by the embedded classifier",
                 "set router.backend: vllm, or remove the url",
             )
-    elif router.url is None:
+    elif not router.url:
         report.error(
             ("router", "url"),
             f"is missing: backend {router.backend} asks a model server",
