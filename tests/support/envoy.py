@@ -1,0 +1,106 @@
+"""A real Envoy for tests: started from a rendered directory on ports of the kernel's choice, stopped with the test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.request import urlopen
+
+from router_service.dataplane.binary import find_envoy
+from tests.support.processes import Child, Lines
+
+READY = "all dependencies initialized. starting workers"
+ARGUMENTS = (
+    "--use-dynamic-base-id",  # several Envoys on one machine
+    "--concurrency",
+    "1",
+    "--file-flush-interval-msec",
+    "10",  # access log lines at once
+    "--log-format",
+    "%v",
+)
+
+
+class Envoy:
+    """`async with Envoy(directory) as envoy`, or `envoy = Envoy(directory); …; envoy.stop()` from synchronous code.
+
+    Listeners and the admin may have port 0: `port(listener)` and `admin` say what they got.
+    """
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        self.directory = directory
+        admin_file = directory / "admin-address"
+        self._child = Child(
+            [
+                find_envoy(),
+                "--config-path",
+                directory / "bootstrap.json",
+                "--admin-address-path",
+                admin_file,
+                *ARGUMENTS,
+                *arguments,
+            ]
+        )
+        self._admin_file = admin_file
+
+    @property
+    def log(self) -> Lines:
+        return self._child.stderr
+
+    @property
+    def access_log(self) -> Lines:
+        return self._child.stdout
+
+    @property
+    def admin(self) -> str:
+        return f"http://{self._admin_file.read_text()}"
+
+    def wait_until_ready(self) -> None:
+        self.log.wait_for(lambda line: READY in line)
+
+    def get(self, path: str) -> str:
+        """An answer of the admin interface."""
+        with urlopen(self.admin + path, timeout=10) as response:  # noqa: S310 - always http
+            return str(response.read().decode())
+
+    def port(self, listener: str) -> int:
+        listeners = json.loads(self.get("/listeners?format=json"))["listener_statuses"]
+        found = next(status for status in listeners if status["name"] == listener)
+        return int(found["local_address"]["socket_address"]["port_value"])
+
+    def stat(self, name: str) -> int:
+        """A counter or gauge; 0 while it does not exist."""
+        lines = self.get(f"/stats?filter=^{name}$".replace("[", "%5B").replace("]", "%5D")).splitlines()
+        return int(lines[0].rpartition(": ")[2]) if lines else 0
+
+    def stop(self) -> int:
+        return self._child.stop()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.to_thread(self.wait_until_ready)  # the test's own servers answer health checks meanwhile
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def validate(directory: Path) -> str:
+    """What `envoy --mode validate` objects to in a rendered directory; empty when nothing."""
+    done = subprocess.run(
+        [find_envoy(), "--mode", "validate", "-c", directory / "bootstrap.json", "--use-dynamic-base-id"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return "" if done.returncode == 0 else done.stderr
