@@ -37,6 +37,11 @@ class Entry:
 
 COMMANDS: tuple[Entry, ...] = (
     Entry(
+        "envoy",
+        "Envoy's own configuration, rendered from the same file.",
+        "router-service envoy render router.yaml --out /etc/envoy",
+    ),
+    Entry(
         "demo-provider",
         "An honest stand-in for an OpenAI-compatible provider, which says what reached it.",
         "router-service demo-provider --port 8080 --name openai",

@@ -154,6 +154,9 @@ class Routing(Section):
 
 class Limits(Section):
     max_body_bytes: Size = Field(32 * 1024**2, description="Largest request body, decoded.")
+    upstream_idle_timeout: Duration = Field(
+        600.0, gt=0, description="Longest silence of a provider, before its first byte and between any two."
+    )
     max_turns: int = Field(16, ge=1, description="Newest turns of a conversation that a classifier reads.")
     max_prompt_tokens: int = Field(8192, ge=256, description="Estimated tokens (bytes / 4) of the classifier's prompt.")
 

@@ -118,7 +118,7 @@ class Endpoint:
     @property
     def sni(self) -> str:
         """The name sent in the TLS handshake; empty for an IP address, which is never sent (RFC 6066, section 3)."""
-        return "" if _is_ip(self.tls_name) else self.tls_name
+        return "" if is_ip(self.tls_name) else self.tls_name
 
     @property
     def upstream(self) -> str:
@@ -209,11 +209,12 @@ def parse_base_url(text: str) -> BaseUrl:
 def is_host(text: str) -> bool:
     """A DNS name, an IPv4 address, or an IPv6 address without brackets."""
     if ":" in text or re.fullmatch(r"[\d.]+", text):
-        return _is_ip(text)
+        return is_ip(text)
     return _HOST_NAME.fullmatch(text) is not None
 
 
-def _is_ip(text: str) -> bool:
+def is_ip(text: str) -> bool:
+    """An IPv4 address, or an IPv6 address without brackets."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -1,1 +1,18 @@
-"""From the configuration file to Envoy: typed messages, and the files Envoy reads."""
+"""From the configuration file to Envoy: typed messages, and the files Envoy reads.
+
+    deployment   what the file does not say: where this Envoy runs           ┐
+    edge         the listener clients connect to, its filters and routes     │
+    model_listeners   one internal listener per model: path, host, headers   │ pure: values in, messages out
+    clusters     providers, models, the service                              │
+    secrets      which credentials there are, and their SDS messages         │
+    local_replies · access_log   what Envoy says itself                      ┘
+    render       all of it as files: path to text
+    files        onto the disk, atomically
+    binary       which `envoy` to start
+
+A request's way: edge listener -> ext_proc -> cluster `model/<key>` -> internal listener `model/<key>` -> cluster
+`provider/…` -> provider. The model's listener exists so that a second attempt at another model begins with the client's
+request, untouched by the first: its path, host, headers and credential are set behind the point where Envoy retries.
+
+Importing `envoy_data_plane` takes most of a second: only commands that render import this package's message modules.
+"""

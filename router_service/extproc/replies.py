@@ -14,17 +14,14 @@ OWNER = "router-service"  # `owned_by` of the names that are ours: aliases and a
 
 
 def error_body(error: RequestError) -> bytes:
+    """The body that tells a client what was wrong."""
+    return error_object(error.status, error.code, error.message, error.param)
+
+
+def error_object(status: int, code: str, message: str, param: str | None = None) -> bytes:
     """OpenAI's error object; `type` is what its SDKs' users filter on, `code` the stable word."""
-    return msgspec.json.encode(
-        {
-            "error": {
-                "message": error.message,
-                "type": "server_error" if error.status >= 500 else "invalid_request_error",
-                "param": error.param,
-                "code": error.code,
-            }
-        }
-    )
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
 def models_body(catalog: Catalog) -> bytes:

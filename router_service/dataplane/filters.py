@@ -1,0 +1,129 @@
+"""The HTTP filters of the edge listener, in their order.
+
+health_check   answers GET /healthz while a worker is reachable, for whatever stands in front of Envoy
+decompressor   the service and the providers read plain JSON; a bound on what a small body may grow to
+ext_proc       the router service decides
+router         Envoy forwards
+"""
+
+from __future__ import annotations
+
+from envoy_data_plane.envoy.config.core.v3 import GrpcService, GrpcServiceEnvoyGrpc, RuntimeFeatureFlag
+from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
+from envoy_data_plane.envoy.extensions.compression.brotli.decompressor.v3 import Brotli
+from envoy_data_plane.envoy.extensions.compression.gzip.decompressor.v3 import Gzip
+from envoy_data_plane.envoy.extensions.compression.zstd.decompressor.v3 import Zstd
+from envoy_data_plane.envoy.extensions.filters.http.decompressor.v3 import (
+    Decompressor,
+    DecompressorCommonDirectionConfig,
+    DecompressorRequestDirectionConfig,
+    DecompressorResponseDirectionConfig,
+)
+from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
+    ExternalProcessor,
+    HeaderForwardingRules,
+    MetadataOptions,
+    MetadataOptionsMetadataNamespaces,
+    ProcessingMode,
+    ProcessingModeBodySendMode,
+    ProcessingModeHeaderSendMode,
+)
+from envoy_data_plane.envoy.extensions.filters.http.health_check.v3 import HealthCheck
+from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher, StringMatcher
+from envoy_data_plane.envoy.type.v3 import HttpStatus, Percent, StatusCode
+
+from router_service.config.models import Config
+from router_service.dataplane.clusters import SERVICE_CLUSTER
+from router_service.dataplane.messages import extension, http_filter, seconds
+from router_service.extproc.stream import READ_HEADERS
+from router_service.extproc.wire import METADATA_NAMESPACE
+
+HEALTH_PATH = "/healthz"
+
+# What the service may take beyond the classification's own bound: reading, parsing and editing the largest body, on a
+# busy machine. Envoy gives up on a worker that is silent for longer.
+SERVICE_MARGIN_S = 2.0
+
+# The most that deflate can compress (https://zlib.net/zlib_tech.html). Below it Envoy would cut a body short without a
+# word; with it the decoded size is bounded by limits.max_body_bytes alone, and the client told. The other two formats
+# have no such setting: a body that shrank a hundredfold arrives cut short, and is refused as broken JSON.
+GZIP_MAX_RATIO = 1032
+
+
+def edge_filters(config: Config) -> list[HttpFilter]:
+    return [
+        _health_check(),
+        *(_decompressor(name, library) for name, library in _DECOMPRESSORS),
+        _ext_proc(config),
+        router_filter(),
+    ]
+
+
+def router_filter() -> HttpFilter:
+    """Last in every chain. Says nothing about Envoy in headers, neither to the provider nor to the client."""
+    return http_filter("envoy.filters.http.router", Router(suppress_envoy_headers=True))
+
+
+def _health_check() -> HttpFilter:
+    return http_filter(
+        "envoy.filters.http.health_check",
+        HealthCheck(
+            pass_through_mode=False,
+            headers=[HeaderMatcher(name=":path", string_match=StringMatcher(exact=HEALTH_PATH))],
+            cluster_min_healthy_percentages={SERVICE_CLUSTER: Percent(value=1.0)},  # one worker will do
+        ),
+    )
+
+
+_DECOMPRESSORS = (("gzip", Gzip(max_inflate_ratio=GZIP_MAX_RATIO)), ("brotli", Brotli()), ("zstd", Zstd()))
+
+
+def _decompressor(name: str, library: Gzip | Brotli | Zstd) -> HttpFilter:
+    return http_filter(
+        f"envoy.filters.http.decompressor.{name}",
+        Decompressor(
+            decompressor_library=extension(f"envoy.compression.{name}.decompressor", library),
+            request_direction_config=DecompressorRequestDirectionConfig(
+                common_config=DecompressorCommonDirectionConfig(ignore_no_transform_header=True),
+                advertise_accept_encoding=False,
+            ),
+            # A provider's compressed response is the client's to decompress.
+            response_direction_config=DecompressorResponseDirectionConfig(
+                common_config=DecompressorCommonDirectionConfig(
+                    enabled=RuntimeFeatureFlag(default_value=False, runtime_key="router.decompress_responses")
+                )
+            ),
+        ),
+    )
+
+
+def _ext_proc(config: Config) -> HttpFilter:
+    skip = ProcessingModeHeaderSendMode.SKIP
+    return http_filter(
+        "envoy.filters.http.ext_proc",
+        ExternalProcessor(
+            grpc_service=GrpcService(envoy_grpc=GrpcServiceEnvoyGrpc(cluster_name=SERVICE_CLUSTER)),
+            # An undecided request must not reach a provider: its `model` may be `auto`, its key another's.
+            failure_mode_allow=False,
+            # The headers too, although only the path matters: without them Envoy has chosen the route before we reply.
+            processing_mode=ProcessingMode(
+                request_header_mode=ProcessingModeHeaderSendMode.SEND,
+                request_body_mode=ProcessingModeBodySendMode.BUFFERED,
+                request_trailer_mode=skip,
+                response_header_mode=skip,
+                response_body_mode=ProcessingModeBodySendMode.NONE,
+                response_trailer_mode=skip,
+            ),
+            message_timeout=seconds(config.router.timeout + SERVICE_MARGIN_S),
+            status_on_error=HttpStatus(code=StatusCode.ServiceUnavailable),
+            # Only what the service reads; a client's credential never crosses this hop.
+            forward_rules=HeaderForwardingRules(
+                allowed_headers=ListStringMatcher(patterns=[StringMatcher(exact=name) for name in READ_HEADERS])
+            ),
+            metadata_options=MetadataOptions(
+                receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[METADATA_NAMESPACE])
+            ),
+        ),
+    )

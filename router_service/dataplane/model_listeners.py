@@ -1,0 +1,186 @@
+"""One internal listener per model: the request as its provider wants it.
+
+Whatever arrives here is the client's own request (Envoy retries from that), so each attempt gets this model's path,
+host and credentials and nothing of another's. Filter order: header_mutation takes away what a provider must not see,
+credential_injector adds what it must, router rewrites path and host and forwards.
+"""
+
+from __future__ import annotations
+
+from envoy_data_plane.envoy.config.core.v3 import (
+    KeyValueAppend,
+    KeyValueAppendKeyValueAppendAction,
+    KeyValueMutation,
+    KeyValuePair,
+)
+from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, ListenerInternalListenerConfig
+from envoy_data_plane.envoy.config.listener.v3 import Listener as EnvoyListener
+from envoy_data_plane.envoy.config.route.v3 import (
+    RetryPolicy,
+    RetryPolicyRetryBackOff,
+    RetryPolicyRetryHostPredicate,
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
+from envoy_data_plane.envoy.extensions.filters.http.credential_injector.v3 import CredentialInjector
+from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutation, Mutations
+from envoy_data_plane.envoy.extensions.filters.http.header_to_metadata.v3 import (
+    Config as HeaderToMetadata,
+)
+from envoy_data_plane.envoy.extensions.filters.http.header_to_metadata.v3 import (
+    ConfigKeyValuePair,
+    ConfigRule,
+)
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManager,
+    HttpConnectionManagerServerHeaderTransformation,
+    HttpFilter,
+)
+from envoy_data_plane.envoy.extensions.http.injected_credentials.generic.v3 import Generic
+from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import SdsSecretConfig
+from envoy_data_plane.google.protobuf import Value
+
+from router_service.config.models import ModelProvider
+from router_service.config.providers import Auth, Endpoint
+from router_service.dataplane.access_log import attempt_log
+from router_service.dataplane.clusters import model_cluster_name, provider_cluster_name
+from router_service.dataplane.deployment import Deployment
+from router_service.dataplane.filters import router_filter
+from router_service.dataplane.headers import (
+    CLIENT_CREDENTIALS,
+    HOST_HEADERS,
+    INTERNAL_HEADERS,
+    INTERNAL_PREFIXES,
+    OUR_RESPONSE_HEADERS,
+    SERVED_BY_HEADER,
+)
+from router_service.dataplane.local_replies import MODEL_REPLIES, local_reply_config
+from router_service.dataplane.messages import extension, http_filter, remove_headers, seconds, set_header, watched_file
+from router_service.dataplane.protojson import Packed
+from router_service.dataplane.secrets import Credential
+from router_service.extproc.wire import METADATA_NAMESPACE, MODEL_HEADER
+from router_service.routing.catalog import WILDCARD
+
+CLIENT_PREFIX = "/v1/"  # of every path that the service routes
+
+
+def model_listener(
+    entry: ModelProvider, endpoint: Endpoint, credentials: tuple[Credential, ...], deployment: Deployment
+) -> EnvoyListener:
+    name = model_cluster_name(entry)
+    manager = HttpConnectionManager(
+        stat_prefix="model",
+        route_config=RouteConfiguration(name=name, virtual_hosts=[_virtual_host(entry, endpoint)]),
+        http_filters=[
+            *([_remember_member()] if entry.model_id == WILDCARD else []),
+            http_filter("envoy.filters.http.header_mutation", HeaderMutation(mutations=_mutations(endpoint))),
+            *(_credential_injector(credential, deployment) for credential in credentials),
+            router_filter(),
+        ],
+        access_log=[attempt_log(deployment, entry.key)],
+        local_reply_config=local_reply_config(MODEL_REPLIES),
+        use_remote_address=False,
+        skip_xff_append=True,
+        generate_request_id=False,
+        server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
+        stream_idle_timeout=seconds(0),  # the edge bounds silence, and its end ends this stream too
+        delayed_close_timeout=seconds(0),  # for networks, where an early close can lose what was sent; this is memory
+    )
+    return EnvoyListener(
+        name=name,
+        internal_listener=ListenerInternalListenerConfig(),
+        filter_chains=[
+            FilterChain(
+                filters=[Filter(name="envoy.filters.network.http_connection_manager", typed_config=Packed(manager))]
+            )
+        ],
+    )
+
+
+def _remember_member() -> HttpFilter:
+    """Which member of a wildcard this request is for, for the response: the header itself goes no further."""
+    rule = ConfigRule(
+        header=MODEL_HEADER, on_header_present=ConfigKeyValuePair(metadata_namespace=METADATA_NAMESPACE, key="model")
+    )
+    return http_filter("envoy.filters.http.header_to_metadata", HeaderToMetadata(request_rules=[rule]))
+
+
+def _mutations(endpoint: Endpoint) -> Mutations:
+    names = INTERNAL_HEADERS if endpoint.auth is Auth.PASSTHROUGH else (*CLIENT_CREDENTIALS, *INTERNAL_HEADERS)
+    query = [pair.partition("=") for pair in endpoint.query.split("&") if pair]
+    return Mutations(
+        request_mutations=remove_headers(names, prefixes=INTERNAL_PREFIXES),
+        query_parameter_mutations=[_set_query_parameter(key, value) for key, _, value in query],
+    )
+
+
+def _set_query_parameter(key: str, value: str) -> KeyValueMutation:
+    return KeyValueMutation(
+        append=KeyValueAppend(
+            record=KeyValuePair(key=key, value=Value(string_value=value)),
+            action=KeyValueAppendKeyValueAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+        )
+    )
+
+
+def _credential_injector(credential: Credential, deployment: Deployment) -> HttpFilter:
+    directory, _, name = credential.file.rpartition("/")
+    return http_filter(
+        "envoy.filters.http.credential_injector",
+        CredentialInjector(
+            overwrite=True,
+            credential=extension(
+                "envoy.http.injected_credentials.generic",
+                Generic(
+                    credential=SdsSecretConfig(
+                        name=credential.name, sds_config=watched_file(f"{deployment.directory}/{directory}", name)
+                    ),
+                    header=credential.header,
+                    header_value_prefix=credential.header_prefix,
+                ),
+            ),
+        ),
+    )
+
+
+def _virtual_host(entry: ModelProvider, endpoint: Endpoint) -> VirtualHost:
+    prefix = f"{endpoint.path_prefix}/"
+    is_wildcard = entry.model_id == WILDCARD
+    served_by = f"%DYNAMIC_METADATA({METADATA_NAMESPACE}:model)%" if is_wildcard else entry.model.replace("%", "%%")
+    return VirtualHost(
+        name=model_cluster_name(entry),
+        domains=["*"],
+        routes=[
+            Route(
+                match=RouteMatch(prefix=CLIENT_PREFIX),
+                route=RouteAction(
+                    cluster=provider_cluster_name(endpoint),
+                    prefix_rewrite="" if prefix == CLIENT_PREFIX else prefix,
+                    host_rewrite_literal=endpoint.authority,
+                    timeout=seconds(0),  # the edge bounds the whole response
+                    retry_policy=_reconnect(),
+                ),
+            )
+        ],
+        response_headers_to_remove=[*HOST_HEADERS, *OUR_RESPONSE_HEADERS],
+        response_headers_to_add=[set_header(SERVED_BY_HEADER, served_by)],
+    )
+
+
+def _reconnect() -> RetryPolicy:
+    """One more connection where the first carried nothing of the request: the provider has not seen it."""
+    return RetryPolicy(
+        retry_on="connect-failure,refused-stream,reset-before-request",
+        num_retries=1,
+        retry_host_predicate=[
+            RetryPolicyRetryHostPredicate(
+                name="envoy.retry_host_predicates.previous_hosts", typed_config=Packed(PreviousHostsPredicate())
+            )
+        ],
+        host_selection_retry_max_attempts=3,
+        retry_back_off=RetryPolicyRetryBackOff(base_interval=seconds(0.001), max_interval=seconds(0.01)),
+    )

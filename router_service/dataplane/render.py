@@ -1,0 +1,73 @@
+"""A configuration as the files that Envoy reads: relative path to text. Same input, same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+
+from betterproto2 import Message
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster
+from envoy_data_plane.envoy.config.listener.v3 import Listener
+
+from router_service.config.models import Config
+from router_service.config.providers import endpoint
+from router_service.dataplane.bootstrap import bootstrap
+from router_service.dataplane.clusters import model_cluster, provider_cluster, service_cluster
+from router_service.dataplane.deployment import Deployment
+from router_service.dataplane.edge import edge_listener
+from router_service.dataplane.model_listeners import model_listener
+from router_service.dataplane.protojson import Json, Packed, to_json
+from router_service.dataplane.secrets import Credential, credentials, secret
+
+
+def render(config: Config, deployment: Deployment, missing: Collection[str] = ()) -> dict[str, str]:
+    """Every file of a checked configuration. Those under `sds/` hold keys; the others hold none.
+
+    `missing` are the keys of entries that name an environment variable which is not set.
+    """
+    keys = {
+        entry.key: credentials(entry, endpoint(entry), is_missing=entry.key in missing)
+        for entry in config.model_providers
+    }
+    files = {
+        "bootstrap.json": _text(to_json(bootstrap(deployment))),
+        "cds.json": _discovery_response(clusters(config, deployment)),
+        "lds.json": _discovery_response(listeners(config, deployment, keys)),
+    }
+    for found in keys.values():
+        # Without a version: a hash of a key would show in Envoy's /config_dump.
+        files |= {credential.file: _text({"resources": [to_json(Packed(secret(credential)))]}) for credential in found}
+    return files
+
+
+def listeners(config: Config, deployment: Deployment, keys: dict[str, tuple[Credential, ...]]) -> list[Listener]:
+    """Where clients connect, then one internal listener per model."""
+    return [
+        *(edge_listener(config, listener, deployment) for listener in config.listeners),
+        *(model_listener(entry, endpoint(entry), keys[entry.key], deployment) for entry in config.model_providers),
+    ]
+
+
+def clusters(config: Config, deployment: Deployment) -> list[Cluster]:
+    """The service, the way to each model's listener, each provider once."""
+    providers: dict[str, Cluster] = {}
+    for entry in config.model_providers:
+        cluster = provider_cluster(endpoint(entry), deployment)
+        providers.setdefault(cluster.name, cluster)
+    return [
+        service_cluster(deployment),
+        *(model_cluster(entry) for entry in config.model_providers),
+        *providers.values(),
+    ]
+
+
+def _discovery_response(resources: Sequence[Message]) -> str:
+    """A DiscoveryResponse, the form of xDS in files. Its version shows in Envoy's statistics and /config_dump."""
+    packed: list[Json] = [to_json(Packed(resource)) for resource in resources]
+    version = hashlib.sha256(json.dumps(packed).encode()).hexdigest()[:16]
+    return _text({"version_info": version, "resources": packed})
+
+
+def _text(value: Json) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
