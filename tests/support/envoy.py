@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.request import urlopen
 
+from router_service.config.models import Config
+from router_service.config.service import TcpAddress
 from router_service.dataplane.binary import find_envoy
+from router_service.dataplane.deployment import Deployment
+from router_service.dataplane.files import write
+from router_service.dataplane.render import render
 from tests.support.processes import Child, Lines
 
 READY = "all dependencies initialized. starting workers"
@@ -95,12 +101,53 @@ class Envoy:
 
 
 def validate(directory: Path) -> str:
-    """What `envoy --mode validate` objects to in a rendered directory; empty when nothing."""
+    """What `envoy --mode validate` objects to in a rendered directory; empty when nothing.
+
+    In this mode Envoy never reads what a bootstrap refers to, so the resources are put into the bootstrap itself.
+    """
+    bootstrap = json.loads((directory / "bootstrap.json").read_text())
+    del bootstrap["dynamic_resources"]
+    bootstrap["static_resources"] = {"listeners": resources(directory, "lds"), "clusters": resources(directory, "cds")}
+    static = directory / "static.json"
+    static.write_text(json.dumps(bootstrap))
     done = subprocess.run(
-        [find_envoy(), "--mode", "validate", "-c", directory / "bootstrap.json", "--use-dynamic-base-id"],
+        [find_envoy(), "--mode", "validate", "-c", static, "--use-dynamic-base-id"],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     return "" if done.returncode == 0 else done.stderr
+
+
+def resources(directory: Path, name: str) -> list[dict[str, object]]:
+    """The resources of `lds` or `cds`, as a bootstrap would hold them."""
+    found = json.loads((directory / f"{name}.json").read_text())["resources"]
+    return [{key: value for key, value in resource.items() if key != "@type"} for resource in found]
+
+
+def write_rendered(
+    config: Config,
+    directory: Path,
+    service: Sequence[int],
+    *,
+    ca_file: str = "",
+    missing: Collection[str] = (),
+    edit: Callable[[dict[str, str]], None] = lambda _: None,
+) -> None:
+    """Render for a test: every port the kernel's choice, the workers on these ports of 127.0.0.1.
+
+    `edit` may change the files before they are written.
+    """
+    config = config.model_copy(
+        update={"listeners": [listener.model_copy(update={"port": 0}) for listener in config.listeners]}
+    )
+    deployment = Deployment(
+        directory=str(directory),
+        service=tuple(TcpAddress("127.0.0.1", port) for port in service),
+        ca_file=ca_file,
+        admin_port=0,
+    )
+    files = render(config, deployment, missing)
+    edit(files)
+    write(files, directory)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
-import queue
-import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+# Runs between the fork and the command: prctl(PR_SET_PDEATHSIG, SIGKILL). A preexec_fn would do the same inside this
+# process' copy, where gRPC's fork handlers break its event loop.
+_DIE_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 class Lines:
@@ -25,30 +20,41 @@ class Lines:
     def __init__(self, stream: IO[str], name: str) -> None:
         self.seen: list[str] = []
         self._name = name
-        self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self._reader.start()
 
     def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            self.seen.append(line)
-            self._unread.put(line)
-        self._unread.put(None)
+        with stream:
+            for line in stream:
+                with self._changed:
+                    self.seen.append(line)
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
-    def wait_for(self, wanted: Callable[[str], bool], timeout_s: float = 20.0) -> str:
-        """The next line not yet waited for that is `wanted`. AssertionError with all output if none comes."""
-        while True:
-            try:
-                line = self._unread.get(timeout=timeout_s)
-            except queue.Empty:
-                raise AssertionError(f"{self._name}: the line did not come; {self.text}") from None
-            if line is None:
-                raise AssertionError(f"{self._name}: ended without the line; {self.text}")
-            if wanted(line):
-                return line
+    def wait_for(self, wanted: Callable[[str], bool], *, after: int = 0, timeout_s: float = 20.0) -> str:
+        """The first line that is `wanted`, `after` so many lines. AssertionError with all output if none comes."""
+        position = after
 
-    @property
-    def text(self) -> str:
-        return "".join(self.seen)
+        def found() -> bool:
+            nonlocal position
+            while position < len(self.seen) and not wanted(self.seen[position]):
+                position += 1
+            return self._ended or position < len(self.seen)
+
+        with self._changed:
+            self._changed.wait_for(found, timeout_s)
+            if position < len(self.seen):
+                return self.seen[position]
+        why = "ended without" if self._ended else "did not print"
+        raise AssertionError(f"{self._name} {why} the line; it printed:\n{''.join(self.seen)}")
+
+    def wait_for_end(self) -> None:
+        """Until the command has closed the stream."""
+        self._reader.join(timeout=10)
 
 
 class Child:
@@ -57,13 +63,12 @@ class Child:
     def __init__(self, arguments: Sequence[str | Path], *, env: dict[str, str] | None = None) -> None:
         name = Path(arguments[0]).name
         self.process = subprocess.Popen(
-            [str(argument) for argument in arguments],
+            [sys.executable, "-ISc", _DIE_WITH_PARENT, *(str(argument) for argument in arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=env,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl, no locks taken
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
@@ -74,7 +79,10 @@ class Child:
         """SIGTERM, then SIGKILL; its exit status."""
         self.process.terminate()
         try:
-            return self.process.wait(timeout=10)
+            status = self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return self.process.wait()
+            status = self.process.wait()
+        self.stdout.wait_for_end()
+        self.stderr.wait_for_end()
+        return status
