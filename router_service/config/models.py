@@ -118,6 +118,18 @@ class Embedded(Section):
         None,
         description="Directory with another sentence encoder: model.onnx and tokenizer.json or vocab.txt.",
     )
+    threshold: float | None = Field(
+        None, ge=-1, le=1, description="Score below which no preference fits; the default suits the built-in model."
+    )
+    margin: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        description="Lead over the second preference that excuses a lower score; the default suits the built-in model.",
+    )
+    cache_entries: int = Field(
+        4096, ge=0, le=1_000_000, description="Texts seen last whose embeddings are kept, 2 KB each; 0 keeps none."
+    )
 
 
 class Router(Section):
