@@ -113,27 +113,25 @@ def _load_built_in(model: BuiltIn) -> Encoder:
             "or name another model in router.embedded.model_dir"
         )
     path = Path(spec.submodule_search_locations[0], "model.onnx")
-    return Encoder(
-        _session(read_verified(path, model)), built_in_tokenizer(), name=model.requirement, max_tokens=MAX_TOKENS
-    )
+    verify(path, model)
+    return Encoder(_session(path), built_in_tokenizer(), name=model.requirement, max_tokens=MAX_TOKENS)
 
 
-def read_verified(path: Path, model: BuiltIn) -> bytes:
-    """The file's content, if it is the one this version was measured with. SetupError otherwise."""
+def verify(path: Path, model: BuiltIn) -> None:
+    """SetupError unless the file is the one this version was measured with."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise SetupError(
             f"{path} cannot be read ({error.strerror}); run `pip install --force-reinstall {model.requirement}`"
         ) from error
-    found = hashlib.sha256(content).hexdigest()
     if found != model.sha256:
         raise SetupError(
             f"{path} is not the model of {model.requirement}: its SHA-256 is {found}, expected {model.sha256}; "
             f"run `pip install --force-reinstall {model.requirement}`, or name a model that you trust in "
             "router.embedded.model_dir"
         )
-    return content
 
 
 def _load_directory(model_dir: Path) -> Encoder:
@@ -142,7 +140,7 @@ def _load_directory(model_dir: Path) -> Encoder:
         raise SetupError(f"{model} does not exist; put an ONNX sentence encoder there (router.embedded.model_dir)")
     tokenizer = load_tokenizer(model_dir)
     try:
-        session = _session(str(model))  # by its path: a large model keeps its weights in files beside it
+        session = _session(model)
     except _ORT_ERRORS as error:
         raise SetupError(f"{model} is not a model that onnxruntime {ort.__version__} can load: {error}") from error
     return Encoder(session, tokenizer, name=str(model), max_tokens=min(MAX_TOKENS, _positions(model_dir)))
@@ -160,13 +158,14 @@ def _positions(model_dir: Path) -> int:
     return positions if isinstance(positions, int) and positions > 0 else MAX_TOKENS
 
 
-def _session(model: bytes | str) -> ort.InferenceSession:
+def _session(model: Path) -> ort.InferenceSession:
+    """By path: large models keep their weights in files beside them, and a session holds on to bytes it was given."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # it keeps one plan per length of text: 17 MB for nothing measurable
     options.log_severity_level = 4  # errors are raised; printing them too would put a line without context in the log
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
 def _inputs(session: ort.InferenceSession, name: str) -> Mapping[str, npt.DTypeLike]:

