@@ -9,10 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 from router_service.config.load import Loaded, load
 from router_service.config.providers import endpoint
 from router_service.config.service import Address, TcpAddress, UnixAddress, parse_address, service_addresses
 from router_service.config.units import parse_duration_s
+from router_service.dataplane import envoy_gateway
 from router_service.dataplane.authorities import find_ca_file
 from router_service.dataplane.binary import find_envoy
 from router_service.dataplane.deployment import Deployment
@@ -31,7 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         epilog="example: router-service envoy render router.yaml --out /etc/envoy",
     )
     command.add_argument("config", metavar="CONFIG", help="the configuration file")
-    command.add_argument("--out", metavar="DIR", required=True, type=Path, help="directory to write to")
+    command.add_argument("--out", metavar="DIR", type=Path, help="directory to write to")
+    command.add_argument(
+        "--format",
+        choices=["files", "envoy-gateway"],
+        default="files",
+        help="files for an Envoy of your own, or, on standard output, resources for Envoy Gateway: files",
+    )
     command.add_argument("--mount", metavar="PATH", help="where Envoy will see DIR, if not at its own path")
     command.add_argument("--listen", metavar="ADDR", type=_address, help="where Envoy finds worker 0 (service.listen)")
     command.add_argument("--workers", metavar="N", type=_positive, help="how many workers (service.workers)")
@@ -47,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--status", metavar="ADDR", type=_tcp_address, help="serve Envoy's /metrics, /livez and /readyz at host:port"
     )
     command.add_argument("--strict", action="store_true", help="write nothing and exit with 1 if there are warnings")
+    command.add_argument("--gateway", metavar="NAME", default="llm", help="name of the Gateway (envoy-gateway): llm")
+    command.add_argument("--gateway-class", metavar="NAME", default="eg", help="its class (envoy-gateway): eg")
     command.set_defaults(envoy_run=_render)
     command = commands.add_parser(
         "drain",
@@ -86,16 +97,32 @@ def _drain(args: argparse.Namespace) -> int:
 
 
 def _render(args: argparse.Namespace) -> int:
-    loaded = load(args.config, os.environ)
+    is_gateway = args.format == "envoy-gateway"
+    if args.out is None and not is_gateway:
+        raise SetupError("Where to? Name a directory with --out.")
+    loaded = load(args.config, envoy_gateway.References() if is_gateway else os.environ)
     for problem in loaded.warnings:
         print(format_problem(args.config, problem), file=sys.stderr)
     if args.strict and loaded.warnings:
         return 1
+    if is_gateway:
+        print(_resources(args, loaded), end="")
+        return 0
     out = args.out.absolute()
     deployment = _deployment(args, loaded, out)
     written = write(render(loaded.config, deployment, loaded.missing), out)
     print(_report(loaded, deployment, out, written))
     return 0
+
+
+def _resources(args: argparse.Namespace, loaded: Loaded) -> str:
+    """For `kubectl apply -f -`: what is lost stands at the top."""
+    rendered = envoy_gateway.render(loaded.config, gateway=args.gateway, gateway_class=args.gateway_class)
+    head = [f"# From {Path(args.config).name}, by: router-service envoy render --format envoy-gateway"]
+    if rendered.lost:
+        head += ["# Left out, because Envoy Gateway has nothing like it:", *(f"#   {line}" for line in rendered.lost)]
+    body = yaml.safe_dump_all(rendered.resources, sort_keys=False, width=120, allow_unicode=True)
+    return "\n".join([*head, body])
 
 
 def _deployment(args: argparse.Namespace, loaded: Loaded, out: Path) -> Deployment:
