@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test lint format proto lock clean
+.PHONY: help install test eval lint format proto lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ install: .venv/.installed ## Create .venv and install the package with its devel
 
 test: lint ## Lint, unit, contract (real Envoy) and end-to-end tests
 	@$(BIN)/pytest tests/unit tests/contract tests/e2e tests/deploy
+
+eval: install ## Measure the embedded classifier on the cases in tests/data/cases
+	@$(BIN)/router-service eval tests/data/cases/*.jsonl --routes tests/data/cases/routes.yaml
 
 lint: install ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

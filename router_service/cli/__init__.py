@@ -37,6 +37,11 @@ class Entry:
 
 COMMANDS: tuple[Entry, ...] = (
     Entry(
+        "eval",
+        "How well the routing preferences route: labelled cases in, figures and advice out.",
+        "router-service eval cases.jsonl --config router.yaml --html report.html",
+    ),
+    Entry(
         "envoy",
         "Envoy's own configuration, rendered from the same file.",
         "router-service envoy render router.yaml --out /etc/envoy",

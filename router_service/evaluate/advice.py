@@ -6,17 +6,18 @@ and one wrong answer can count in several: the list is what to look at first, no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from router_service.evaluate.cases import OTHER
 from router_service.evaluate.folds import best_threshold
 from router_service.evaluate.measure import Measurement
 from router_service.evaluate.outcome import Outcome
+from router_service.routing.decision import Reason
 
 MOST = 3
 ONE_SIDED = 0.8  # share of a pair's confusions in one direction from which the pair is not an overlap but a pull
-EXAMPLES = 3  # case ids per finding: enough to open the file at, few enough to read
+EXAMPLES = 3  # case ids and route names in a finding: enough to begin with, few enough to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,19 @@ def advise(measurement: Measurement, most: int = MOST) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: -finding.weight)[:most])
 
 
+def reasons(counts: Mapping[Reason, int]) -> str:
+    """`2 malformed, 1 timeout`."""
+    return ", ".join(f"{count} {reason.value}" for reason, count in sorted(counts.items()))
+
+
 def _failures(measurement: Measurement) -> Iterator[Finding]:
     if not measurement.failures:
         return
     count = sum(measurement.failures.values())
-    reasons = ", ".join(f"{number} {reason.value}" for reason, number in sorted(measurement.failures.items()))
     yield Finding(
         count,
-        f"{count} of {len(measurement.outcomes)} cases were not answered ({reasons}): look at the model server before "
-        "anything else, then at `router.timeout`.",
+        f"{count} of {len(measurement.outcomes)} cases were not answered ({reasons(measurement.failures)}): look at "
+        "the model server before anything else, then at `router.timeout`.",
         _ids(outcome for outcome in measurement.outcomes if outcome.predicted is None),
     )
 
@@ -93,15 +98,19 @@ def _missed(measurement: Measurement) -> Iterator[Finding]:
 
 
 def _greedy(measurement: Measurement) -> Iterator[Finding]:
-    """Routes that answer what belongs to none."""
-    for each in measurement.confusions:
-        if each.expected == OTHER:
-            yield Finding(
-                each.count,
-                f"`{each.predicted}` takes {each.count} of the {measurement.other.support} cases that belong to no "
-                "route. Narrow its description, or add a route for them if they deserve a model of their own.",
-                _wrong(measurement, (OTHER, each.predicted)),
-            )
+    """Cases of no route that were given one."""
+    taken = [each for each in measurement.confusions if each.expected == OTHER]
+    if not taken:
+        return
+    count = sum(each.count for each in taken)
+    most = ", ".join(f"{each.count} `{each.predicted}`" for each in taken[:EXAMPLES])
+    more = f" and {len(taken) - EXAMPLES} more" if len(taken) > EXAMPLES else ""
+    yield Finding(
+        count,
+        f"{count} of the {measurement.other.support} cases that belong to no route were given one ({most}{more}). "
+        "Narrow the descriptions that take them, or add a route if they deserve a model of their own.",
+        _wrong(measurement, *((OTHER, each.predicted) for each in taken)),
+    )
 
 
 def _threshold(measurement: Measurement) -> Iterator[Finding]:

@@ -5,14 +5,25 @@ Shares are in [0, 1]; a figure that does not exist is null.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from router_service.evaluate.bootstrap import Estimate
 from router_service.evaluate.cases import OTHER
-from router_service.evaluate.measure import Measurement
+from router_service.evaluate.measure import Measurement, difference
 from router_service.evaluate.metrics import Calibration, LabelQuality, Latency
 
 
-def to_json(measurement: Measurement) -> dict[str, object]:
-    """What `--json` writes, documented in docs/evaluation.md. Shares are in [0, 1]; what does not exist is null."""
+def to_json(measurements: Sequence[Measurement]) -> dict[str, object]:
+    """The first backend's figures; those of the others, if there are any, in the list `compare`."""
+    first, *others = measurements
+    compared: list[dict[str, object]] = []
+    for other in others:
+        gain = difference(first, other)
+        compared.append({**_figures(other), "gain": _value(gain), "gain_ci": _interval(gain)})
+    return {**_figures(first), "compare": compared} if others else _figures(first)
+
+
+def _figures(measurement: Measurement) -> dict[str, object]:
     accuracy, other, conversations = measurement.accuracy, measurement.other, measurement.conversations
     return {
         "backend": measurement.backend,
@@ -20,6 +31,7 @@ def to_json(measurement: Measurement) -> dict[str, object]:
         "labelled": measurement.labelled,
         "accuracy": _value(accuracy),
         "accuracy_ci": _interval(accuracy),
+        "accuracy_in_scope": _value(measurement.in_scope),
         "routes": {
             name: {**_quality(quality), "answers": measurement.answers.get(name, 0)}
             for name, quality in measurement.routes.items()
@@ -31,6 +43,7 @@ def to_json(measurement: Measurement) -> dict[str, object]:
             "expected_share": _round(other.support / measurement.labelled) if measurement.labelled else None,
         },
         "failures": {reason.value: count for reason, count in sorted(measurement.failures.items())},
+        "fallbacks": {reason.value: count for reason, count in sorted(measurement.fallbacks.items())},
         "auroc_other": _round(measurement.auroc_other),
         "confusions": [
             {"expected": each.expected, "predicted": each.predicted, "count": each.count}
@@ -45,6 +58,7 @@ def to_json(measurement: Measurement) -> dict[str, object]:
         "at_switch": _value(conversations.at_switch) if conversations else None,
         "flaps": conversations.flaps if conversations else None,
         "intervals": {
+            "accuracy_in_scope": _interval(measurement.in_scope),
             "turn": _interval(conversations.turn) if conversations else None,
             "span": _interval(conversations.span) if conversations else None,
             "conversation": _interval(conversations.whole) if conversations else None,

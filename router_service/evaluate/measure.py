@@ -33,27 +33,25 @@ class Measurement:
     """One backend on one set of cases.
 
     `answers` counts every case by what was answered, labelled or not. `failures` counts the cases that were not
-    answered, by reason. Everything else is over labelled cases.
+    answered, by reason; `fallbacks` those that a later classifier of the chain answered, by why the first did not.
+    Everything else is over labelled cases.
     """
 
     backend: str
     outcomes: tuple[Outcome, ...]
     labelled: int
     accuracy: Estimate | None
+    in_scope: Estimate | None  # the accuracy of the cases that belong to a route
     routes: Mapping[str, LabelQuality]
     other: LabelQuality
     answers: Mapping[str, int]
     failures: Mapping[Reason, int]
+    fallbacks: Mapping[Reason, int]
     auroc_other: float | None
     confusions: tuple[Confusion, ...]
     calibration: Calibration | None
     latency: Latency | None
     conversations: ConversationFigures | None
-
-    @property
-    def wrong(self) -> int:
-        """Labelled cases that were not answered right, failures included."""
-        return sum(outcome.case.expected is not None and not outcome.right for outcome in self.outcomes)
 
 
 def measure(backend: str, outcomes: Sequence[Outcome], routes: Sequence[str]) -> Measurement:
@@ -62,15 +60,22 @@ def measure(backend: str, outcomes: Sequence[Outcome], routes: Sequence[str]) ->
     expected = [outcome.case.expected or OTHER for outcome in labelled]  # never None here; the type needs saying
     predicted = [outcome.predicted for outcome in labelled]
     quality = metrics.label_quality([*routes, OTHER], expected, predicted)
+    of_a_route = [outcome for outcome in labelled if outcome.case.expected != OTHER]
     return Measurement(
         backend=backend,
         outcomes=tuple(outcomes),
         labelled=len(labelled),
-        accuracy=estimate([float(outcome.right) for outcome in labelled], clusters(labelled)),
+        accuracy=_accuracy(labelled),
+        in_scope=_accuracy(of_a_route),
         routes={route: quality[route] for route in routes},
         other=quality[OTHER],
         answers=Counter(outcome.predicted for outcome in outcomes if outcome.predicted is not None),
         failures=Counter(outcome.classification.reason for outcome in outcomes if outcome.predicted is None),
+        fallbacks=Counter(
+            outcome.classification.failed
+            for outcome in outcomes
+            if outcome.predicted is not None and outcome.classification.failed is not None
+        ),
         auroc_other=_auroc_other(labelled),
         confusions=metrics.confusions(expected, predicted),
         calibration=_calibration(labelled),
@@ -102,6 +107,10 @@ def in_scope_scores(outcomes: Sequence[Outcome]) -> tuple[list[float], list[floa
         if outcome.case.expected is not None and (score := outcome.in_scope_score) is not None
     ]
     return [score for label, score in scored if label != OTHER], [score for label, score in scored if label == OTHER]
+
+
+def _accuracy(outcomes: Sequence[Outcome]) -> Estimate | None:
+    return estimate([float(outcome.right) for outcome in outcomes], clusters(outcomes))
 
 
 def _auroc_other(labelled: Sequence[Outcome]) -> float | None:

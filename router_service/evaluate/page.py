@@ -11,15 +11,14 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from router_service.evaluate import plots
-from router_service.evaluate.advice import advise
+from router_service.evaluate.advice import advise, reasons
 from router_service.evaluate.bootstrap import Estimate
 from router_service.evaluate.cases import OTHER
 from router_service.evaluate.measure import Measurement, difference, in_scope_scores
 from router_service.evaluate.outcome import Outcome
-from router_service.evaluate.report import interval, percent, points
+from router_service.evaluate.report import ROUTES, interval, percent, percent_of, points, shown_routes
 
 MATRIX_LABELS = 24  # more do not fit; the table of confusions has them
-ROUTE_BARS = 60
 WRONG_ROWS = 500  # of the table of wrong answers
 LAST_WORDS = 240  # characters of a wrong case's last turn
 
@@ -116,7 +115,7 @@ def _tiles(measurement: Measurement) -> str:
         (
             "answered with no route",
             f"{share:.1%}",
-            f"precision {_share(other.precision)}, recall {_share(other.recall)}",
+            f"precision {percent_of(other.precision)}, recall {percent_of(other.recall)}",
         ),
     ]
     if measurement.auroc_other is not None:
@@ -127,8 +126,11 @@ def _tiles(measurement: Measurement) -> str:
         times = measurement.latency
         tiles.append(("latency, p50", f"{times.p50_ms:.1f} ms", f"p95 {times.p95_ms:.1f} ms"))
     if measurement.failures:
-        reasons = ", ".join(f"{number} {reason.value}" for reason, number in sorted(measurement.failures.items()))
-        tiles.append(("not answered", str(sum(measurement.failures.values())), f"{reasons}; counted as wrong"))
+        failures = f"{reasons(measurement.failures)}; count as wrong"
+        tiles.append(("not answered", str(sum(measurement.failures.values())), failures))
+    if measurement.fallbacks:
+        count = str(sum(measurement.fallbacks.values()))
+        tiles.append(("by the fallback", count, reasons(measurement.fallbacks)))
     cells = (
         f'<div class="tile"><span>{escape(name)}</span><b>{escape(value)}</b><span>{escape(remark)}</span></div>'
         for name, value, remark in tiles
@@ -151,17 +153,16 @@ def _advice(measurement: Measurement) -> Iterator[str]:
 def _routes(measurement: Measurement) -> Iterator[str]:
     rows = [*measurement.routes.items(), (f"({OTHER})", measurement.other)]
     yield "<h3>Routes</h3>"
-    shown = rows
-    if len(rows) > ROUTE_BARS:
-        shown = sorted(rows, key=lambda row: row[1].f1 if row[1].f1 is not None else 2.0)[:ROUTE_BARS]
-        yield f'<p class="soft">The plot shows the {ROUTE_BARS} routes with the lowest F1; the table has all.</p>'
+    if len(measurement.routes) > ROUTES:
+        yield f'<p class="soft">The plot shows the {ROUTES} routes with the lowest F1; the table has all.</p>'
     yield (
         '<p class="soft key"><i class="one"></i>recall: of the cases labelled so, answered so'
         '<i class="two"></i>precision: of the cases answered so, labelled so. At the right the number of labels.</p>'
     )
-    yield plots.routes(shown, "Recall and precision by route")
+    yield plots.routes([*shown_routes(measurement.routes), rows[-1]], "Recall and precision by route")
     cells = [
-        (name, str(q.support), str(q.named), _share(q.precision), _share(q.recall), _share(q.f1)) for name, q in rows
+        (name, str(q.support), str(q.named), percent_of(q.precision), percent_of(q.recall), percent_of(q.f1))
+        for name, q in rows
     ]
     yield _details("The same as a table", ("route", "labelled", "answers", "precision", "recall", "F1"), cells, left=1)
 
@@ -235,7 +236,7 @@ def _wrong(measurement: Measurement) -> Iterator[str]:
             outcome.case.expected or "",
             outcome.predicted or f"({outcome.classification.reason.value})",
             _last_words(outcome),
-            _share(outcome.classification.confidence),
+            percent_of(outcome.classification.confidence),
         )
         for outcome in wrong[:WRONG_ROWS]
     ]
@@ -274,7 +275,3 @@ def _code(text: str) -> str:
     return "".join(
         f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(text.split("`"))
     )
-
-
-def _share(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"

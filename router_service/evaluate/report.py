@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from router_service.evaluate.advice import advise
+from router_service.evaluate.advice import advise, reasons
 from router_service.evaluate.bootstrap import Estimate
 from router_service.evaluate.cases import OTHER
 from router_service.evaluate.measure import Measurement, difference
 from router_service.evaluate.metrics import LabelQuality
 
+ROUTES = 50  # shown, as many as a classifier should have to tell apart; more would scroll the accuracy away
 CONFUSIONS = 10  # shown; the JSON has all of them
 WIDTH = 100  # of wrapped text; the tables are narrower
 WIDEST_NAME = 32  # columns; longer route names are cut
@@ -32,6 +33,8 @@ def _backend(measurement: Measurement) -> Iterator[str]:
     yield ""
     yield from _table(_figures(measurement), left=3)
     yield ""
+    if len(measurement.routes) > ROUTES:
+        yield f"the {ROUTES} routes with the lowest F1; the other reports have all {len(measurement.routes)}"
     yield from _table(_routes(measurement), left=1)
     if measurement.confusions:
         yield ""
@@ -45,6 +48,9 @@ def _backend(measurement: Measurement) -> Iterator[str]:
 def _figures(measurement: Measurement) -> Iterator[Row]:
     """Name, value, remark."""
     yield "accuracy", percent(measurement.accuracy), interval(measurement.accuracy)
+    if measurement.in_scope is not None and measurement.other.support:
+        yield "  of some route", percent(measurement.in_scope), interval(measurement.in_scope)
+        yield "  of no route", percent_of(measurement.other.recall), f"{measurement.other.support} cases"
     share = measurement.answers.get(OTHER, 0) / len(measurement.outcomes)
     labelled_other = f"{measurement.other.support / measurement.labelled:.1%}" if measurement.labelled else "-"
     yield "no route (other)", f"{share:.1%}", f"of the answers; of the labels {labelled_other}"
@@ -56,8 +62,13 @@ def _figures(measurement: Measurement) -> Iterator[Row]:
         times = measurement.latency
         yield "latency", f"{times.p50_ms:.1f} ms", f"p50; p95 {times.p95_ms:.1f} ms, longest {times.max_ms:.1f} ms"
     if measurement.failures:
-        reasons = ", ".join(f"{number} {reason.value}" for reason, number in sorted(measurement.failures.items()))
-        yield "not answered", str(sum(measurement.failures.values())), f"{reasons}; counted as wrong"
+        yield (
+            "not answered",
+            str(sum(measurement.failures.values())),
+            f"{reasons(measurement.failures)}; count as wrong",
+        )
+    if measurement.fallbacks:
+        yield "by the fallback", str(sum(measurement.fallbacks.values())), reasons(measurement.fallbacks)
     found = measurement.conversations
     if found is not None:
         yield "turns right", percent(found.turn), f"{interval(found.turn)}, in {found.count} conversations"
@@ -70,13 +81,13 @@ def _figures(measurement: Measurement) -> Iterator[Row]:
 
 def _routes(measurement: Measurement) -> Iterator[Row]:
     yield "route", "labelled", "answers", "precision", "recall", "F1"
-    for name, quality in [*measurement.routes.items(), (f"({OTHER})", measurement.other)]:
+    for name, quality in [*shown_routes(measurement.routes), (f"({OTHER})", measurement.other)]:
         yield _shorten(name), *_quality(quality)
 
 
 def _quality(quality: LabelQuality) -> Row:
     shares = (quality.precision, quality.recall, quality.f1)
-    return str(quality.support), str(quality.named), *("-" if share is None else f"{share:.1%}" for share in shares)
+    return str(quality.support), str(quality.named), *map(percent_of, shares)
 
 
 def _advice(measurement: Measurement) -> Iterator[str]:
@@ -116,12 +127,23 @@ def percent(share: Estimate | None) -> str:
     return "-" if share is None else f"{share.value:.1%}"
 
 
+def percent_of(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
 def interval(share: Estimate | None) -> str:
     return "no labelled case" if share is None else f"95 % interval {share.low:.1%} to {share.high:.1%}"
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def shown_routes(routes: Mapping[str, LabelQuality]) -> list[tuple[str, LabelQuality]]:
+    """All of them in their order; of many the ones with the lowest F1, lowest first."""
+    if len(routes) <= ROUTES:
+        return list(routes.items())
+    return sorted(routes.items(), key=lambda route: 2.0 if route[1].f1 is None else route[1].f1)[:ROUTES]
 
 
 def _shorten(name: str) -> str:

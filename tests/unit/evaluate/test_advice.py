@@ -34,9 +34,9 @@ Pair = tuple[str | None, str | Reason]
             id="missed",
         ),
         pytest.param(
-            [("other", "home")] * 2 + [("other", "other")] * 2,
-            "`home` takes 2 of the 4 cases that belong to no route. Narrow its description, or add a route for them if "
-            "they deserve a model of their own. See case-1, case-2.",
+            [("other", "home")] * 2 + [("other", "utility"), ("other", "other")],
+            "3 of the 4 cases that belong to no route were given one (2 `home`, 1 `utility`). Narrow the descriptions "
+            "that take them, or add a route if they deserve a model of their own. See case-1, case-2, case-3.",
             id="greedy",
         ),
         pytest.param(

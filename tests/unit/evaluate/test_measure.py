@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,6 @@ SMALL = [
 def test_figures_of_a_small_run_are_what_counting_by_hand_gives() -> None:
     found = measure("fake", SMALL, ROUTES)
     assert found.labelled == 8
-    assert found.wrong == 4
     assert found.accuracy is not None
     assert found.accuracy.value == 0.5
     assert found.routes == {"a": LabelQuality(4, 2, 2), "b": LabelQuality(3, 3, 1)}
@@ -90,7 +90,14 @@ def test_without_labels_there_are_shares_and_times_but_no_accuracy() -> None:
     assert found.accuracy is None
     assert found.answers == {"a": 1, "other": 1}
     assert found.conversations is None
-    assert found.wrong == 0
+
+
+def test_what_a_fallback_answered_is_counted_by_why_it_was_asked() -> None:
+    by_fallback = replace(answer("a"), failed=Reason.TIMEOUT)
+    unanswered = replace(answer(Reason.CLASSIFIER_ERROR), failed=Reason.TIMEOUT)
+    found = measure("fake", [Outcome(case("a"), given, 0.0) for given in (by_fallback, unanswered)], ROUTES)
+    assert found.fallbacks == {Reason.TIMEOUT: 1}
+    assert found.failures == {Reason.CLASSIFIER_ERROR: 1}
 
 
 def test_the_difference_of_two_backends_is_paired_by_case() -> None:
@@ -104,13 +111,14 @@ def test_the_difference_of_two_backends_is_paired_by_case() -> None:
 
 
 def test_the_json_report_has_every_documented_key() -> None:
-    found = to_json(measure("fake", SMALL, ROUTES))
+    found = to_json([measure("fake", SMALL, ROUTES)])
     assert json.loads(json.dumps(found)) == {
         "backend": "fake",
         "cases": 9,
         "labelled": 8,
         "accuracy": 0.5,
         "accuracy_ci": found["accuracy_ci"],
+        "accuracy_in_scope": 0.428571,
         "routes": {
             "a": {"precision": 1.0, "recall": 0.5, "f1": 0.666667, "support": 4, "answers": 3},
             "b": {"precision": 0.333333, "recall": 0.333333, "f1": 0.333333, "support": 3, "answers": 3},
@@ -125,6 +133,7 @@ def test_the_json_report_has_every_documented_key() -> None:
             "expected_share": 0.125,
         },
         "failures": {"timeout": 1},
+        "fallbacks": {},
         "auroc_other": None,
         "confusions": [
             {"expected": "a", "predicted": "b", "count": 2},
@@ -139,6 +148,7 @@ def test_the_json_report_has_every_documented_key() -> None:
         "at_switch": 1.0,
         "flaps": 1,
         "intervals": {
+            "accuracy_in_scope": to_json([measure("fake", SMALL[:3] + SMALL[5:], ROUTES)])["accuracy_ci"],
             "turn": [0.666667, 0.666667],
             "span": [0.5, 0.5],
             "conversation": [0.0, 0.0],
@@ -152,4 +162,11 @@ def test_the_interval_in_the_json_is_the_estimates() -> None:
     assert measured.accuracy is not None
     low, high = measured.accuracy.low, measured.accuracy.high
     assert 0.0 <= low < 0.5 < high <= 1.0
-    assert to_json(measured)["accuracy_ci"] == [round(low, 6), round(high, 6)]
+    assert to_json([measured])["accuracy_ci"] == [round(low, 6), round(high, 6)]
+
+
+def test_the_json_of_a_comparison_holds_a_report_for_each_other_backend() -> None:
+    first, second = measure("one", SMALL, ROUTES), measure("two", SMALL, ROUTES)
+    found = to_json([first, second])
+    assert found["compare"] == [{**to_json([second]), "gain": 0.0, "gain_ci": [0.0, 0.0]}]
+    assert {key: value for key, value in found.items() if key != "compare"} == to_json([first])

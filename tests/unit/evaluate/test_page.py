@@ -80,7 +80,7 @@ def test_a_large_set_of_routes_is_cut_in_plots_and_whole_in_tables() -> None:
     names = [f"route {number}" for number in range(100)]
     page = render([measure("embedded", outcomes([(name, names[0]) for name in names]), names)])
     checker = check(page)
-    assert "The plot shows the 60 routes with the lowest F1; the table has all." in checker.text
+    assert "The plot shows the 50 routes with the lowest F1; the table has all." in checker.text
     assert "Labels against answers" not in page
     assert sum(text == "route 99" for text in checker.text) >= 2
 
