@@ -7,15 +7,28 @@ processor, gRPC health, and (asked for) reflection.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from router_service.classify import Classifier
+from router_service.classify.embedded import EmbeddedClassifier
+from router_service.classify.encoder import load_encoder
+from router_service.classify.facts import Facts
+from router_service.classify.measured import MeasuredClassifier
+from router_service.classify.opening import open_classifier
+from router_service.config.load import Loaded
 from router_service.config.models import Config
-from router_service.extproc.servicer import SERVICE_NAME, ExternalProcessor, Recorder, Rules
+from router_service.errors import SetupError
+from router_service.extproc import servicer
+from router_service.extproc.servicer import SERVICE_NAME, ExternalProcessor, Rules
 from router_service.routing.catalog import Catalog
+from router_service.telemetry.logs import Log
+from router_service.telemetry.metrics import Metrics
+from router_service.telemetry.recorder import Recorder
+from router_service.waiting import stop_signal
 
 # What a message is larger than the body it carries; Envoy adds less than a kilobyte.
 MESSAGE_OVERHEAD_BYTES = 64 * 1024
@@ -24,7 +37,7 @@ MESSAGE_OVERHEAD_BYTES = 64 * 1024
 class Worker:
     """One gRPC server; `start`, then `drain` when it is to end."""
 
-    def __init__(self, config: Config, catalog: Catalog, classifier: Classifier, recorder: Recorder) -> None:
+    def __init__(self, config: Config, catalog: Catalog, classifier: Classifier, recorder: servicer.Recorder) -> None:
         self._service = config.service
         limit = config.limits.max_body_bytes + MESSAGE_OVERHEAD_BYTES
         self._server = grpc.aio.server(
@@ -56,3 +69,51 @@ class Worker:
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._service.drain_delay)
         await self._server.stop(grace=self._service.drain_timeout)
+
+
+async def run_worker(loaded: Loaded, address: str, metrics: Metrics, log: Log, *, reflection: bool = False) -> None:
+    """One worker's life: serve at `address` until a signal comes, then drain. Raises SetupError where it cannot."""
+    stop = stop_signal()
+    async with open_classifier(
+        loaded.config,
+        loaded.catalog,
+        open_embedded=lambda: open_embedded(loaded),
+        watcher=ModelServerLog(log),
+        measured=lambda classifier: MeasuredClassifier(classifier, metrics),
+    ) as classifier:
+        worker = Worker(loaded.config, loaded.catalog, classifier, Recorder(metrics, log))
+        if reflection:
+            worker.reflect()
+        try:
+            await worker.start(address)
+        except RuntimeError as error:
+            raise SetupError(f"Cannot listen on {address}; stop what does, or choose another --listen.") from error
+        await stop
+        await worker.drain()
+
+
+def open_embedded(loaded: Loaded) -> Classifier:
+    """The classifier in this process, with the encoder that the configuration names."""
+    model_dir = loaded.config.router.embedded.model_dir
+    encoder = load_encoder(Path(model_dir) if model_dir else None)
+    return EmbeddedClassifier(loaded.catalog.preferences, encoder, loaded.config.router)
+
+
+class ModelServerLog:
+    """A log line when a server with the routing model is found, and when it is lost."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def found(self, address: str, facts: Facts) -> None:
+        self._log.info(
+            "model_server_found",
+            address=address,
+            version=facts.version,
+            serves_model=facts.serves_model,
+            constrained=facts.constrained,
+            stops_early=facts.first_guess_tokens is not None,
+        )
+
+    def lost(self, address: str, why: str) -> None:
+        self._log.warning("model_server_lost", address=address or None, cause=why)

@@ -26,9 +26,11 @@ class Command(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """A subcommand. Without help it is not shown: our own processes start it, nobody types it."""
+
     name: str
-    help: str
-    example: str
+    help: str = ""
+    example: str = ""
 
     @property
     def module(self) -> str:
@@ -36,6 +38,11 @@ class Entry:
 
 
 COMMANDS: tuple[Entry, ...] = (
+    Entry(
+        "serve",
+        "Run the service that Envoy calls: worker processes, metrics and health.",
+        "router-service serve config.yaml --workers 4 --listen unix:/run/router/router.sock",
+    ),
     Entry(
         "eval",
         "How well the routing preferences route: labelled cases in, figures and advice out.",
@@ -51,6 +58,7 @@ COMMANDS: tuple[Entry, ...] = (
         "An honest stand-in for an OpenAI-compatible provider, which says what reached it.",
         "router-service demo-provider --port 8080 --name openai",
     ),
+    Entry("worker"),
 )
 
 
@@ -61,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     called = next((argument for argument in arguments if not argument.startswith("-")), None)
     for entry in COMMANDS:
+        if not entry.help and entry.name != called:
+            continue
         subparser = subparsers.add_parser(
             entry.name,
             help=entry.help,

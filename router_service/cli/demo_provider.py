@@ -8,7 +8,7 @@ import os
 
 from router_service.demo.server import demo_provider
 from router_service.errors import SetupError
-from router_service.signals import stop_signal
+from router_service.waiting import stop_signal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

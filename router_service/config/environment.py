@@ -7,7 +7,7 @@ No value of a variable, and no key written into the file, is part of any message
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -20,6 +20,19 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCE = re.compile(rf"\$(?:({_NAME})|\{{({_NAME})\}})")
 
 
+class Unread(Mapping[str, str]):
+    """An environment for the secrets that a process does not use: everything is set, and nothing is read."""
+
+    def __getitem__(self, name: str) -> str:
+        return "unread"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """`missing` maps the key of an entry to the variables that it names and that are not set."""
@@ -28,12 +41,14 @@ class Resolved:
     missing: Mapping[str, tuple[str, ...]]
 
 
-def resolve(config: Config, environ: Mapping[str, str], report: Report) -> Resolved:
-    """The configuration with its secrets in place of their names."""
+def resolve(
+    config: Config, environ: Mapping[str, str], report: Report, provider_environ: Mapping[str, str]
+) -> Resolved:
+    """The configuration with its secrets in place of their names; `provider_environ` has those of the providers."""
     entries: list[ModelProvider] = []
     missing: dict[str, tuple[str, ...]] = {}
     for index, entry in enumerate(config.model_providers):
-        secrets = _Secrets(environ, report)
+        secrets = _Secrets(provider_environ, report)
         location: Location = ("model_providers", index)
         variable = provider_of(entry).key_variable or "PROVIDER_API_KEY"
         key = secrets.access_key(entry.access_key, variable, (*location, "access_key"))

@@ -39,12 +39,15 @@ class Loaded:
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def load(path: str | Path, environ: Mapping[str, str]) -> Loaded:
-    """The file at `path`, with `$NAME` taken from `environ`. Raises ConfigError with every problem of the file."""
-    return loads(_read(Path(path)), environ, file=str(path))
+def load(path: str | Path, environ: Mapping[str, str], *, provider_keys: bool = True) -> Loaded:
+    """The file at `path`, with `$NAME` taken from `environ`. Raises ConfigError with every problem of the file.
+
+    Without `provider_keys` those are never read: routing does not need them, Envoy has them.
+    """
+    return loads(_read(Path(path)), environ, file=str(path), provider_keys=provider_keys)
 
 
-def loads(text: str, environ: Mapping[str, str], *, file: str = "config") -> Loaded:
+def loads(text: str, environ: Mapping[str, str], *, file: str = "config", provider_keys: bool = True) -> Loaded:
     """Like `load`, from the text itself; `file` names it in the problems."""
     root, problems = parse(text)
     if root is None or root.value is None:
@@ -54,7 +57,7 @@ def loads(text: str, environ: Mapping[str, str], *, file: str = "config") -> Loa
         what = "the file is not a mapping of sections"
         raise ConfigError(file, [*problems, Problem("", what, "write `model_providers:` and its entries", root.line)])
     root, found = migrate(root)
-    return _loaded(root, [*problems, *found], environ, file)
+    return _loaded(root, [*problems, *found], environ, file, environ if provider_keys else environment.Unread())
 
 
 def load_routes(path: str | Path) -> Loaded:
@@ -70,7 +73,7 @@ def load_routes(path: str | Path) -> Loaded:
         if key != "routing_preferences":
             what = "is not read from a file of routes"
             problems.append(Problem(node.path, what, "remove it, or name the file with --config", node.line))
-    return _loaded(_with_a_model(root.entries["routing_preferences"]), problems, {}, str(path))
+    return _loaded(_with_a_model(root.entries["routing_preferences"]), problems, {}, str(path), {})
 
 
 def _with_a_model(preferences: Node) -> Node:
@@ -89,7 +92,13 @@ def _with_a_model(preferences: Node) -> Node:
     return Node(entries, 0, "")
 
 
-def _loaded(root: Node, problems: list[Problem], environ: Mapping[str, str], file: str) -> Loaded:
+def _loaded(
+    root: Node,
+    problems: list[Problem],
+    environ: Mapping[str, str],
+    file: str,
+    provider_environ: Mapping[str, str],
+) -> Loaded:
     """From a tree in the newest shape; `problems` are those found so far."""
     report = Report(root)
     validated = validate(root, report)
@@ -97,7 +106,7 @@ def _loaded(root: Node, problems: list[Problem], environ: Mapping[str, str], fil
     if validated.config is None:
         raise ConfigError(file, _sorted(problems))
     report = Report(validated.root)
-    resolved = environment.resolve(validated.config, environ, report)
+    resolved = environment.resolve(validated.config, environ, report, provider_environ)
     references.check(resolved.config, report, models_known=validated.models_known)
     addresses.check(validated.config, report)
     prompt_budget.check(validated.config, report)

@@ -82,4 +82,4 @@ def _encode(event: Event) -> bytes:
 
 
 def _json(body: dict[str, object], status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+    return web.Response(body=msgspec.json.encode(body) + b"\n", status=status, content_type="application/json")
