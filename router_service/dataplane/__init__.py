@@ -5,10 +5,12 @@
     model_listeners   one internal listener per model: path, host, headers   │ pure: values in, messages out
     clusters     providers, models, the service                              │
     secrets      which credentials there are, and their SDS messages         │
+    status       where others find Envoy's metrics and health                │
     local_replies · access_log   what Envoy says itself                      ┘
     render       all of it as files: path to text
     files        onto the disk, atomically
     binary       which `envoy` to start
+    drain        how it leaves
 
 A request's way: edge listener -> ext_proc -> cluster `model/<key>` -> internal listener `model/<key>` -> cluster
 `provider/…` -> provider. The model's listener exists so that a second attempt at another model begins with the client's

@@ -13,7 +13,8 @@ class Deployment:
     """`directory` is the absolute path under which Envoy sees the rendered files, `service` where it finds the workers.
 
     `ca_file` holds the certificate authorities that may vouch for a provider. `access_log` is a file; None is standard
-    output. `node_id` and `node_cluster` name this Envoy in its own reports, and SDS needs both to be set.
+    output. `status` is where Envoy's metrics and health are served, if anywhere. `node_id` and `node_cluster` name this
+    Envoy in its own reports, and SDS needs both to be set.
     """
 
     directory: str
@@ -23,6 +24,7 @@ class Deployment:
     node_id: str = "router-service"
     node_cluster: str = "router-service"
     access_log: str | None = None
+    status: TcpAddress | None = None
 
 
 def reachable(address: Address) -> Address:

@@ -54,7 +54,7 @@ GZIP_MAX_RATIO = 1032
 
 def edge_filters(config: Config) -> list[HttpFilter]:
     return [
-        _health_check(),
+        health_check(HEALTH_PATH),
         *(_decompressor(name, library) for name, library in _DECOMPRESSORS),
         _ext_proc(config),
         router_filter(),
@@ -66,12 +66,13 @@ def router_filter() -> HttpFilter:
     return http_filter("envoy.filters.http.router", Router(suppress_envoy_headers=True))
 
 
-def _health_check() -> HttpFilter:
+def health_check(path: str) -> HttpFilter:
+    """Answers `path` itself: 200 while Envoy is not draining and a worker is healthy, 503 otherwise."""
     return http_filter(
         "envoy.filters.http.health_check",
         HealthCheck(
             pass_through_mode=False,
-            headers=[HeaderMatcher(name=":path", string_match=StringMatcher(exact=HEALTH_PATH))],
+            headers=[HeaderMatcher(name=":path", string_match=StringMatcher(exact=path))],
             cluster_min_healthy_percentages={SERVICE_CLUSTER: Percent(value=1.0)},  # one worker will do
         ),
     )

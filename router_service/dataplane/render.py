@@ -19,6 +19,7 @@ from router_service.dataplane.edge import edge_listener
 from router_service.dataplane.model_listeners import model_listener
 from router_service.dataplane.protojson import Json, Packed, to_json
 from router_service.dataplane.secrets import Credential, credentials, secret
+from router_service.dataplane.status import admin_cluster, status_listener
 
 
 def render(config: Config, deployment: Deployment, missing: Collection[str] = ()) -> dict[str, str]:
@@ -42,10 +43,11 @@ def render(config: Config, deployment: Deployment, missing: Collection[str] = ()
 
 
 def listeners(config: Config, deployment: Deployment, keys: dict[str, tuple[Credential, ...]]) -> list[Listener]:
-    """Where clients connect, then one internal listener per model."""
+    """Where clients connect, one internal listener per model, and where metrics and health are."""
     return [
         *(edge_listener(config, listener, deployment) for listener in config.listeners),
         *(model_listener(entry, endpoint(entry), keys[entry.key], deployment) for entry in config.model_providers),
+        *([status_listener(deployment.status)] if deployment.status else []),
     ]
 
 
@@ -59,6 +61,7 @@ def clusters(config: Config, deployment: Deployment) -> list[Cluster]:
         service_cluster(deployment),
         *(model_cluster(entry) for entry in config.model_providers),
         *providers.values(),
+        *([admin_cluster(deployment.admin_port)] if deployment.status else []),
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 
+from router_service.cli import main
 from tests.deploy import crds, overlays
 from tests.deploy.manifests import Pod, entries, get, name, one, pods
 from tests.deploy.policies import POLICIES, Policy
@@ -183,3 +184,9 @@ def test_keda_takes_the_place_of_the_autoscaler(tmp_path: Path) -> None:
     scaled = one(resources, "ScaledObject")
     assert crds.problems(scaled) == []
     assert get(scaled, "spec.scaleTargetRef.name") == get(one(resources, "StatefulSet"), "metadata.name")
+
+
+def test_the_gateways_resources_are_what_the_configuration_renders_to(capsys: pytest.CaptureFixture[str]) -> None:
+    directory = overlays.KUBERNETES / "overlays" / "envoy-gateway"
+    assert main(["envoy", "render", str(directory / "config.yaml"), "--format", "envoy-gateway"]) == 0
+    assert capsys.readouterr().out == (directory / "gateway.yaml").read_text()

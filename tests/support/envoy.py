@@ -133,11 +133,13 @@ def write_rendered(
     *,
     ca_file: str = "",
     missing: Collection[str] = (),
+    status_admin_port: int | None = None,
     edit: Callable[[dict[str, str]], None] = lambda _: None,
 ) -> None:
     """Render for a test: every port the kernel's choice, the workers on these ports of 127.0.0.1.
 
-    `edit` may change the files before they are written.
+    `edit` may change the files before they are written. The status listener passes on the admin at `status_admin_port`;
+    without that there is none.
     """
     config = config.model_copy(
         update={"listeners": [listener.model_copy(update={"port": 0}) for listener in config.listeners]}
@@ -146,7 +148,8 @@ def write_rendered(
         directory=str(directory),
         service=tuple(TcpAddress("127.0.0.1", port) for port in service),
         ca_file=ca_file,
-        admin_port=0,
+        admin_port=status_admin_port or 0,
+        status=TcpAddress("127.0.0.1", 0) if status_admin_port else None,
     )
     files = render(config, deployment, missing)
     edit(files)
