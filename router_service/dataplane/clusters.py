@@ -12,10 +12,10 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     CircuitBreakers,
     CircuitBreakersThresholds,
     Cluster,
-    ClusterCommonLbConfig,
     ClusterCustomClusterType,
     ClusterDiscoveryType,
     ClusterLbPolicy,
+    OutlierDetection,
     UpstreamConnectionOptions,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -62,7 +62,6 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
     HttpProtocolOptionsExplicitHttpConfig,
 )
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
-from envoy_data_plane.envoy.type.v3 import Percent
 
 from router_service.config.models import ModelProvider
 from router_service.config.providers import Endpoint, is_ip
@@ -87,9 +86,13 @@ HTTPS_IDLE_S = 55
 
 
 def service_cluster(deployment: Deployment) -> Cluster:
-    """The workers. A worker that stops answering its health check gets no more requests."""
+    """The workers. One that stops answering its health check, or says it does not serve, gets no more requests.
+
+    Unless that leaves fewer than half: then they are more likely slow than dead, and all are asked (Envoy's panic
+    threshold, 50 %). One that is really dead costs a request nothing but the time to ask another.
+    """
     addresses = [reachable(address) for address in deployment.service]
-    return _cluster(
+    cluster = _cluster(
         SERVICE_CLUSTER,
         addresses,
         UpstreamProtocolOptions(
@@ -99,7 +102,7 @@ def service_cluster(deployment: Deployment) -> Cluster:
         lb_policy=ClusterLbPolicy.LEAST_REQUEST,
         health_checks=[
             HealthCheck(
-                timeout=seconds(1),
+                timeout=seconds(2),  # a worker that is busy with the largest body is not a dead one
                 interval=seconds(1),
                 no_traffic_interval=seconds(1),
                 unhealthy_threshold=2,
@@ -107,8 +110,26 @@ def service_cluster(deployment: Deployment) -> Cluster:
                 grpc_health_check=HealthCheckGrpcHealthCheck(service_name=SERVICE_NAME),
             )
         ],
-        # Never "all are down, so try them all": a worker that is down cannot decide anything.
-        common_lb_config=ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0.0)),
+    )
+    cluster.outlier_detection = _refusing_connections()
+    return cluster
+
+
+def _refusing_connections() -> OutlierDetection:
+    """Leaves a worker alone for a second at its first refused connection: sooner than two health checks can tell."""
+    never = 0
+    return OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=1,
+        enforcing_consecutive_local_origin_failure=100,
+        enforcing_local_origin_success_rate=never,
+        enforcing_consecutive_5xx=never,
+        enforcing_consecutive_gateway_failure=never,
+        enforcing_success_rate=never,
+        interval=seconds(0.5),
+        base_ejection_time=seconds(1),
+        max_ejection_time=seconds(2),
+        max_ejection_percent=100,
     )
 
 
@@ -204,7 +225,6 @@ def _cluster(
     connect_timeout_s: float,
     lb_policy: ClusterLbPolicy = ClusterLbPolicy.LEAST_REQUEST,
     health_checks: Sequence[HealthCheck] = (),
-    common_lb_config: ClusterCommonLbConfig | None = None,
     one_address_will_do: bool = False,
 ) -> Cluster:
     cluster = Cluster(
@@ -216,7 +236,6 @@ def _cluster(
         typed_extension_protocol_options={"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": Packed(protocol)},
         circuit_breakers=_limits(),
         health_checks=list(health_checks),
-        common_lb_config=common_lb_config,
     )
     if any(isinstance(address, TcpAddress) and not is_ip(address.host) for address in addresses):
         cluster.cluster_type = ClusterCustomClusterType(

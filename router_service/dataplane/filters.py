@@ -8,7 +8,14 @@ router         Envoy forwards
 
 from __future__ import annotations
 
-from envoy_data_plane.envoy.config.core.v3 import GrpcService, GrpcServiceEnvoyGrpc, RuntimeFeatureFlag
+from envoy_data_plane.envoy.config.core.v3 import (
+    BackoffStrategy,
+    GrpcService,
+    GrpcServiceEnvoyGrpc,
+    RetryPolicy,
+    RetryPolicyRetryHostPredicate,
+    RuntimeFeatureFlag,
+)
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
 from envoy_data_plane.envoy.extensions.compression.brotli.decompressor.v3 import Brotli
 from envoy_data_plane.envoy.extensions.compression.gzip.decompressor.v3 import Gzip
@@ -31,12 +38,14 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
 from envoy_data_plane.envoy.extensions.filters.http.health_check.v3 import HealthCheck
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
 from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher, StringMatcher
 from envoy_data_plane.envoy.type.v3 import HttpStatus, Percent, StatusCode
 
 from router_service.config.models import Config
 from router_service.dataplane.clusters import SERVICE_CLUSTER
 from router_service.dataplane.messages import extension, http_filter, seconds
+from router_service.dataplane.protojson import Packed
 from router_service.extproc.stream import READ_HEADERS
 from router_service.extproc.wire import METADATA_NAMESPACE
 
@@ -100,12 +109,33 @@ def _decompressor(name: str, library: Gzip | Brotli | Zstd) -> HttpFilter:
     )
 
 
+def _ask_another_worker() -> RetryPolicy:
+    """For a worker that refuses, or ends before its first reply: deciding twice does no harm.
+
+    The balancer favours the worker with the fewest requests, which a dead one always is, so it may have to choose
+    often until it names another.
+    """
+    return RetryPolicy(
+        retry_on="connect-failure,reset,unavailable,cancelled",
+        num_retries=3,
+        retry_back_off=BackoffStrategy(base_interval=seconds(0.005), max_interval=seconds(0.05)),
+        retry_host_predicate=[
+            RetryPolicyRetryHostPredicate(
+                name="envoy.retry_host_predicates.previous_hosts", typed_config=Packed(PreviousHostsPredicate())
+            )
+        ],
+        host_selection_retry_max_attempts=20,
+    )
+
+
 def _ext_proc(config: Config) -> HttpFilter:
     skip = ProcessingModeHeaderSendMode.SKIP
     return http_filter(
         "envoy.filters.http.ext_proc",
         ExternalProcessor(
-            grpc_service=GrpcService(envoy_grpc=GrpcServiceEnvoyGrpc(cluster_name=SERVICE_CLUSTER)),
+            grpc_service=GrpcService(
+                envoy_grpc=GrpcServiceEnvoyGrpc(cluster_name=SERVICE_CLUSTER), retry_policy=_ask_another_worker()
+            ),
             # An undecided request must not reach a provider: its `model` may be `auto`, its key another's.
             failure_mode_allow=False,
             # The headers too, although only the path matters: without them Envoy has chosen the route before we reply.

@@ -59,7 +59,14 @@ from router_service.dataplane.headers import (
     SERVED_BY_HEADER,
 )
 from router_service.dataplane.local_replies import MODEL_REPLIES, local_reply_config
-from router_service.dataplane.messages import extension, http_filter, remove_headers, seconds, set_header, watched_file
+from router_service.dataplane.messages import (
+    extension,
+    http_filter,
+    remove_headers,
+    seconds,
+    set_header,
+    watched_file,
+)
 from router_service.dataplane.protojson import Packed
 from router_service.dataplane.secrets import Credential
 from router_service.extproc.wire import METADATA_NAMESPACE, MODEL_HEADER
@@ -176,11 +183,11 @@ def _reconnect() -> RetryPolicy:
     return RetryPolicy(
         retry_on="connect-failure,refused-stream,reset-before-request",
         num_retries=1,
+        retry_back_off=RetryPolicyRetryBackOff(base_interval=seconds(0.001), max_interval=seconds(0.01)),
         retry_host_predicate=[
             RetryPolicyRetryHostPredicate(
                 name="envoy.retry_host_predicates.previous_hosts", typed_config=Packed(PreviousHostsPredicate())
             )
         ],
         host_selection_retry_max_attempts=3,
-        retry_back_off=RetryPolicyRetryBackOff(base_interval=seconds(0.001), max_interval=seconds(0.01)),
     )

@@ -120,7 +120,7 @@ async def running_plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
         router = await stack.enter_async_context(ScriptedRouter())
         config = _config({name: provider.port for name, provider in providers.items()}, refused)
         write_rendered(
-            config, directory, [router.port], ca_file=str(directory / "ca.pem"), missing={"test/missing-key"}
+            config, directory, [router.address], ca_file=str(directory / "ca.pem"), missing={"test/missing-key"}
         )
         envoy = await stack.enter_async_context(Envoy(directory))
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))

@@ -78,7 +78,7 @@ async def test_an_encoding_that_envoy_does_not_decode_is_told_to_the_service(pla
 
 
 async def test_a_gzip_bomb_is_refused_as_too_large(plane: Plane) -> None:
-    bomb = gzip.compress(body_of(200 * MIB))
+    bomb = gzip.compress(body_of(48 * MIB))
     reply = await plane.client.post(body=bomb, headers={"content-encoding": "gzip"})
     assert (reply.status, reply.error["code"]) == (413, "body_too_large")
 
@@ -94,7 +94,7 @@ async def test_other_bombs_reach_the_service_cut_short(plane: Plane, encoding: s
         return answer(400, b"")
 
     plane.router.script = script
-    bomb = COMPRESS[encoding](body_of(200 * MIB))
+    bomb = COMPRESS[encoding](body_of(48 * MIB))
     reply = await plane.client.post(body=bomb, headers={"content-encoding": encoding})
     assert reply.status == 400
     assert 0 < size < MIB

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from router_service.config.models import Config
+from router_service.config.service import TcpAddress
 from router_service.dataplane.drain import EnvoyAdmin, drain
 from tests.contract.conftest import Client, Reply
 from tests.support.envoy import Envoy, write_rendered
@@ -35,7 +36,7 @@ class Running:
 async def running(directory: Path, *, router_is_up: bool = True) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(Provider())
-        router = (await stack.enter_async_context(ScriptedRouter())).port if router_is_up else None
+        router = (await stack.enter_async_context(ScriptedRouter())).address if router_is_up else None
         config = Config.model_validate(
             {
                 "listeners": [{"address": "127.0.0.1"}],
@@ -43,7 +44,7 @@ async def running(directory: Path, *, router_is_up: bool = True) -> AsyncIterato
             }
         )
         admin_port = free_port()  # the status listener has to know it
-        worker = stack.enter_context(refused_port()) if router is None else router
+        worker = TcpAddress("127.0.0.1", stack.enter_context(refused_port())) if router is None else router
         write_rendered(config, directory, [worker], status_admin_port=admin_port)
         envoy = await stack.enter_async_context(Envoy(directory, "--drain-time-s", "1"))
         session = await stack.enter_async_context(aiohttp.ClientSession())

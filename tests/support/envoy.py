@@ -12,7 +12,7 @@ from typing import Self
 from urllib.request import urlopen
 
 from router_service.config.models import Config
-from router_service.config.service import TcpAddress
+from router_service.config.service import Address, TcpAddress
 from router_service.dataplane.binary import find_envoy
 from router_service.dataplane.deployment import Deployment
 from router_service.dataplane.files import write
@@ -129,14 +129,14 @@ def resources(directory: Path, name: str) -> list[dict[str, object]]:
 def write_rendered(
     config: Config,
     directory: Path,
-    service: Sequence[int],
+    service: Sequence[Address],
     *,
     ca_file: str = "",
     missing: Collection[str] = (),
     status_admin_port: int | None = None,
     edit: Callable[[dict[str, str]], None] = lambda _: None,
 ) -> None:
-    """Render for a test: every port the kernel's choice, the workers on these ports of 127.0.0.1.
+    """Render for a test: every port of Envoy's the kernel's choice, the workers at these addresses.
 
     `edit` may change the files before they are written. The status listener passes on the admin at `status_admin_port`;
     without that there is none.
@@ -146,7 +146,7 @@ def write_rendered(
     )
     deployment = Deployment(
         directory=str(directory),
-        service=tuple(TcpAddress("127.0.0.1", port) for port in service),
+        service=tuple(service),
         ca_file=ca_file,
         admin_port=status_admin_port or 0,
         status=TcpAddress("127.0.0.1", 0) if status_admin_port else None,

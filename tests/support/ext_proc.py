@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from router_service._generated.core_pb2 import HeaderValue, HeaderValueOption
 from router_service._generated.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
+from router_service.config.service import Address, UnixAddress, parse_address
 from router_service.extproc.servicer import SERVICE_NAME
 
 
@@ -89,12 +90,13 @@ async def route_by_model(exchange: Exchange) -> ProcessingResponse:
 
 
 class ScriptedRouter:
-    """`async with ScriptedRouter() as router`: serves on a port of its own; `script` is called for each body."""
+    """`async with ScriptedRouter() as router`: serves at an address; `script` is called for each body."""
 
-    def __init__(self) -> None:
+    def __init__(self, listen: str = "127.0.0.1:0") -> None:
         self.script: Script = route_by_model
         self.exchanges: list[Exchange] = []
-        self.port = 0
+        self.address: Address = UnixAddress("")
+        self._listen = listen
         self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
         self._health = health.aio.HealthServicer()
 
@@ -130,7 +132,8 @@ class ScriptedRouter:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         await self.set_health(health_pb2.HealthCheckResponse.SERVING)
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        port = self._server.add_insecure_port(self._listen)
+        self.address = parse_address(self._listen.replace(":0", f":{port}"))
         await self._server.start()
         return self
 

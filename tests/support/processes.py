@@ -50,7 +50,7 @@ class Lines:
             if position < len(self.seen):
                 return self.seen[position]
         why = "ended without" if self._ended else "did not print"
-        raise AssertionError(f"{self._name} {why} the line; it printed:\n{''.join(self.seen)}")
+        raise AssertionError(f"{self._name} {why} the line; its last:\n{''.join(self.seen[-30:])}")
 
     def wait_for_end(self) -> None:
         """Until the command has closed the stream."""
