@@ -36,6 +36,7 @@ def advise(measurement: Measurement, most: int = MOST) -> tuple[Finding, ...]:
     """At most `most` findings, heaviest first. Empty when nothing was wrong."""
     findings = [
         *_failures(measurement),
+        *_fallbacks(measurement),
         *_pairs(measurement),
         *_missed(measurement),
         *_greedy(measurement),
@@ -58,6 +59,21 @@ def _failures(measurement: Measurement) -> Iterator[Finding]:
         f"{count} of {len(measurement.outcomes)} cases were not answered ({reasons(measurement.failures)}): look at "
         "the model server before anything else, then at `router.timeout`.",
         _ids(outcome for outcome in measurement.outcomes if outcome.predicted is None),
+    )
+
+
+def _fallbacks(measurement: Measurement) -> Iterator[Finding]:
+    """Cases that the first classifier of the chain did not answer: the figures are not its own."""
+    if not measurement.fallbacks:
+        return
+    answered = [outcome for outcome in measurement.outcomes if outcome.predicted is not None]
+    count = sum(measurement.fallbacks.values())
+    yield Finding(
+        count,
+        f"{count} of {len(measurement.outcomes)} cases were answered by the fallback "
+        f"({reasons(measurement.fallbacks)}): these figures are partly its own. Look at the model server, "
+        "then at `router.timeout`.",
+        _ids(outcome for outcome in answered if outcome.classification.failed is not None),
     )
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from router_service.evaluate.advice import advise
@@ -49,6 +51,15 @@ Pair = tuple[str | None, str | Reason]
 )
 def test_each_kind_of_mistake_is_told_with_what_to_do(pairs: list[Pair], text: str) -> None:
     assert [str(finding) for finding in advise(measure("fake", outcomes(pairs), ROUTES))] == [text]
+
+
+def test_answers_of_the_fallback_are_told() -> None:
+    given = replace(answer("home"), failed=Reason.BREAKER_OPEN)
+    found = advise(measure("vllm", [Outcome(case("home", id="c1"), given, 0.0)], ROUTES))
+    assert [str(finding) for finding in found] == [
+        "1 of 1 cases were answered by the fallback (1 breaker_open): these figures are partly its own. Look at "
+        "the model server, then at `router.timeout`. See c1."
+    ]
 
 
 def test_findings_are_ranked_by_the_answers_behind_them_and_at_most_three() -> None:
