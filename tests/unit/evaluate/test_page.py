@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from router_service.evaluate.measure import Measurement, measure
@@ -88,7 +88,6 @@ def test_a_large_set_of_routes_is_cut_in_plots_and_whole_in_tables() -> None:
 hostile = st.text(st.sampled_from("<>&\"'`ab ü\n😀"), min_size=1, max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_no_text_of_a_case_or_route_becomes_markup(data: st.DataObject) -> None:
     # Whatever names, ids, texts, scores and confidences are: the page stays well-formed and free of foreign elements.
