@@ -38,6 +38,10 @@ class Entry:
 
 
 COMMANDS: tuple[Entry, ...] = (
+    Entry("check", "Say everything that is wrong with a configuration file.", "router-service check config.yaml"),
+    Entry(
+        "schema", "Print the JSON Schema of the configuration file, for editors.", "router-service schema > schema.json"
+    ),
     Entry(
         "serve",
         "Run the service that Envoy calls: worker processes, metrics and health.",

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from router_service.config.models import Config, ModelProvider
-from router_service.config.providers import KNOWN, is_host, parse_base_url, provider_of
+from router_service.config.providers import KNOWN, is_ip, parse_base_url, provider_of
 from router_service.config.report import Location, Report
+from router_service.config.service import Address, TcpAddress, parse_address, service_addresses
 from router_service.routing.catalog import WILDCARD
 
 ENVOY_ADMIN = ("127.0.0.1", 9901)
@@ -39,12 +40,15 @@ def check(config: Config, report: Report) -> None:
         for rule in _ENTRY_RULES:
             rule(entry, ("model_providers", index), report)
     _check_router_url(config, report)
+    _check_listeners(config, report)
     _check_ports(config, report)
 
 
 def _check_base_url(entry: ModelProvider, location: Location, report: Report) -> None:
     where = (*location, "base_url")
     if entry.base_url is None:
+        if not entry.model_id:
+            return  # no provider is named, which is reported
         if entry.provider in _OTHER_APIS:
             report.error(where, f"is missing for {entry.provider}", _OTHER_APIS[entry.provider])
         elif provider_of(entry).host is None:
@@ -110,8 +114,11 @@ def _check_interface(entry: ModelProvider, location: Location, report: Report) -
 def _check_http_host(entry: ModelProvider, location: Location, report: Report) -> None:
     if entry.http_host is None:
         return
-    host, _, port = entry.http_host.partition(":") if entry.http_host.count(":") == 1 else (entry.http_host, "", "")
-    if not is_host(host.strip("[]")) or (port and not _is_port(port)):
+    try:
+        authority = parse_base_url(f"https://{entry.http_host}")
+    except ValueError:
+        authority = None
+    if authority is None or authority.path or authority.query:
         report.error(
             (*location, "http_host"), "is not a host name", "write a name, or name:port, without http:// and path"
         )
@@ -128,7 +135,7 @@ def _check_credentials(entry: ModelProvider, location: Location, report: Report)
     elif entry.access_key is None and not entry.passthrough_auth and entry.base_url is None and known.host is not None:
         report.warn(
             location,
-            f"has no access_key, so {entry.provider} will refuse its requests",
+            f"has no access_key: {entry.provider} gets its requests without a credential",
             f"add access_key: ${known.key_variable}",
         )
 
@@ -167,7 +174,7 @@ def _check_router_url(config: Config, report: Report) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """An address that something listens on. `host` "" is a Unix socket, whose path is in `owner`."""
+    """A port that something listens on."""
 
     host: str
     port: int
@@ -175,69 +182,56 @@ class _Taken:
     location: Location
 
     def clashes(self, other: _Taken) -> bool:
-        return self.port == other.port and (self.host == other.host or _is_any(self.host) or _is_any(other.host))
+        same_host = self.host == other.host or _is_any(self.host) or _is_any(other.host)
+        return same_host and self.port == other.port and self.owner != other.owner
 
 
 def _check_ports(config: Config, report: Report) -> None:
     taken = [_Taken(*ENVOY_ADMIN, "Envoy's admin", ())]
-    for name in ("listen", "admin"):
-        location: Location = ("service", name)
-        address = _parse_listen(getattr(config.service, name))
-        if address is None:
-            report.error(
-                location,
-                "is not an address to listen on",
-                "write it like 127.0.0.1:9900" + (" or unix:/run/router.sock" if name == "listen" else ""),
-            )
-        elif address[0]:
-            workers = config.service.workers if name == "listen" else 1
-            taken += [_Taken(address[0], address[1] + worker, f"service.{name}", location) for worker in range(workers)]
+    taken += _ports_of(lambda: service_addresses(config.service), ("service", "listen"), report)
+    taken += _ports_of(lambda: (parse_address(config.service.admin),), ("service", "admin"), report)
+    for index, listener in enumerate(config.listeners):
+        owner = f"listener {listener.name}"
+        taken.append(_Taken(listener.address, listener.port, owner, ("listeners", index, "port")))
+    for position, one in enumerate(taken):
+        other = next((earlier for earlier in taken[:position] if earlier.clashes(one)), None)
+        if other is not None:
+            report.error(one.location, f"is port {one.port}, which {other.owner} takes", "choose another port")
+
+
+def _ports_of(addresses: Callable[[], tuple[Address, ...]], location: Location, report: Report) -> list[_Taken]:
+    try:
+        parsed = addresses()
+    except ValueError as error:
+        what, _, todo = str(error).partition("; ")
+        report.error(location, f"is not usable: {what}", todo)
+        return []
+    owner = ".".join(str(step) for step in location)
+    return [
+        _Taken("127.0.0.1" if address.host == "localhost" else address.host, address.port, owner, location)
+        for address in parsed
+        if isinstance(address, TcpAddress)
+    ]
+
+
+def _check_listeners(config: Config, report: Report) -> None:
     names: dict[str, int] = {}
     for index, listener in enumerate(config.listeners):
         if listener.name in names:
             line = report.line(("listeners", names[listener.name]))
             report.error(
-                ("listeners", index, "name"), f'"{listener.name[:60]}" is the listener in line {line}', "choose another"
+                ("listeners", index, "name"),
+                f'is "{listener.name[:60]}", like the listener in line {line}',
+                "choose another name",
             )
         names.setdefault(listener.name, index)
-        if not _is_address(listener.address):
+        if not is_ip(listener.address):
             report.error(
                 ("listeners", index, "address"),
                 "is not an IP address, which Envoy needs to listen on",
                 "write 0.0.0.0 for every interface, 127.0.0.1 for this machine, or :: for IPv6",
             )
-            continue
-        taken.append(_Taken(listener.address, listener.port, f"listener {listener.name}", ("listeners", index, "port")))
-    for position, one in enumerate(taken):
-        other = next((earlier for earlier in taken[:position] if earlier.clashes(one)), None)
-        if other is not None and other.owner != one.owner:
-            report.error(one.location, f"port {one.port} is taken by {other.owner}", "choose another port")
-        if one.port > 65535:
-            report.error(one.location, f"leaves no port for every worker: {one.port}", "choose a lower port")
-
-
-def _parse_listen(text: str) -> tuple[str, int] | None:
-    """Host and port; ("", 0) for a Unix socket; None for anything else."""
-    if text.startswith("unix:"):
-        return ("", 0) if len(text) > len("unix:") else None
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not _is_port(port) or not (_is_address(host) or host == "localhost"):
-        return None
-    return ("127.0.0.1" if host == "localhost" else host), int(port)
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 0 < int(text) <= 65535
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_any(host: str) -> bool:
-    return ipaddress.ip_address(host).is_unspecified
+    return is_ip(host) and ipaddress.ip_address(host).is_unspecified

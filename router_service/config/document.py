@@ -173,13 +173,18 @@ class _Builder:
         name = str(event.anchor)
         top = self._stack[-1] if self._stack else None
         if top is not None and top.is_mapping and top.key is None:
-            raise _Unusable(line, top.path, f"the alias *{name} stands where a key is expected", "write the key itself")
+            raise _Unusable(
+                line, top.path, f"the YAML alias *{name} stands where a key belongs", "write the key itself"
+            )
         line, path = self._place(line)
         if name in self._open_anchors:
-            raise _Unusable(line, path, f"the alias *{name} contains itself", "write the value out")
+            raise _Unusable(line, path, f"the YAML alias *{name} contains itself", "write the value out")
         if name not in self._anchors:
             raise _Unusable(
-                line, path, f"nothing is anchored as &{name}", f'write "*{name}" in quotes if a text was meant'
+                line,
+                path,
+                f"the YAML alias *{name} has no anchor &{name} above",
+                f'put "*{name}" in quotes if it is a text',
             )
         node, size = self._anchors[name]
         self._count(size, line)
@@ -189,7 +194,7 @@ class _Builder:
         top = self._stack[-1] if self._stack else None
         if top is not None and top.is_mapping and top.key is None:
             raise _Unusable(
-                line, top.path, "a mapping or list stands where a key is expected", "quote texts that start with { or ["
+                line, top.path, "a mapping or list stands where a key belongs", "quote texts that start with { or ["
             )
         if len(self._stack) >= MAX_DEPTH:
             raise _Unusable(line, "", f"a value is nested deeper than {MAX_DEPTH} levels", "write it flatter")
@@ -247,7 +252,10 @@ class _Builder:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
             raise _Unusable(
-                line, "", f"holds more than {MAX_NODES} values once aliases are followed", "write fewer aliases"
+                line,
+                "",
+                f"the file has more than {MAX_NODES} values once its YAML aliases are followed",
+                "use fewer of them",
             )
 
     def _problem(self, path: str, what: str, todo: str, line: int) -> None:
@@ -295,8 +303,15 @@ _SYNTAX = (
         "add the closing quote",
         start=True,
     ),
-    _Syntax(r"flow sequence", "a list opened with [ is not closed, or a comma is missing", "add ] or ,", start=True),
-    _Syntax(r"flow mapping", "a mapping opened with { is not closed, or a comma is missing", "add } or ,", start=True),
+    _Syntax(
+        r"flow sequence", "a list opened with [ is not closed, or a comma is missing", "add ] or a comma", start=True
+    ),
+    _Syntax(
+        r"flow mapping",
+        "a mapping opened with { is not closed, or a comma is missing",
+        "add } or a comma, and put ${NAME} in quotes",
+        start=True,
+    ),
     _Syntax(r"could not find expected ':'", "a key without its colon", "write `key: value`", start=True),
     _Syntax(r"unknown escape character", 'a \\ in a "…" text is not a YAML escape', "use '…' or write \\\\"),
     _Syntax(
@@ -314,7 +329,7 @@ _SYNTAX = (
         "the line does not fit the ones above: its indentation, or a quote inside a quoted text",
         "align the keys of one section; double a ' inside '…'",
     ),
-    _Syntax(r"control characters|special characters|unacceptable", "a control character", "remove it"),
+    _Syntax(r"control characters|special characters|unacceptable", "a control character stands here", "remove it"),
 )
 
 

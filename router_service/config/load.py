@@ -52,10 +52,11 @@ def loads(text: str, environ: Mapping[str, str], *, file: str = "config", provid
     root, problems = parse(text)
     if root is None or root.value is None:
         todo = "write at least model_providers; examples/demo.yaml is a start"
-        raise ConfigError(file, problems or [Problem("", "the file is empty", todo)])
+        raise ConfigError(file, _in_order(problems or [Problem("", "the file is empty", todo)]))
     if not isinstance(root.value, Mapping):
         what = "the file is not a mapping of sections"
-        raise ConfigError(file, [*problems, Problem("", what, "write `model_providers:` and its entries", root.line)])
+        problems.append(Problem("", what, "write `model_providers:` and its entries", root.line))
+        raise ConfigError(file, _in_order(problems))
     root, found = migrate(root)
     return _loaded(root, [*problems, *found], environ, file, environ if provider_keys else environment.Unread())
 
@@ -68,7 +69,7 @@ def load_routes(path: str | Path) -> Loaded:
     root, problems = parse(_read(Path(path)))
     if root is None or "routing_preferences" not in root.entries:
         todo = "write `routing_preferences:` and its entries, or name a whole configuration with --config"
-        raise ConfigError(str(path), problems or [Problem("", "the file has no routing_preferences", todo)])
+        raise ConfigError(str(path), _in_order(problems or [Problem("", "the file has no routing_preferences", todo)]))
     for key, node in root.entries.items():
         if key != "routing_preferences":
             what = "is not read from a file of routes"
@@ -104,20 +105,29 @@ def _loaded(
     validated = validate(root, report)
     problems = [*problems, *report.problems]
     if validated.config is None:
-        raise ConfigError(file, _sorted(problems))
-    report = Report(validated.root)
+        raise ConfigError(file, _in_order(problems))
+    report = Report(validated.root, validated.left_out)
     resolved = environment.resolve(validated.config, environ, report, provider_environ)
-    references.check(resolved.config, report, models_known=validated.models_known)
+    references.check(resolved.config, report, models_known=validated.models_known, without_key=resolved.missing)
     addresses.check(validated.config, report)
     prompt_budget.check(validated.config, report)
-    problems = _sorted([*problems, *report.problems])
+    problems = _in_order([*problems, *report.problems])
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(file, problems)
     return Loaded(resolved.config, build_catalog(resolved.config), tuple(problems), resolved.missing)
 
 
-def _sorted(problems: list[Problem]) -> list[Problem]:
-    return sorted(problems, key=lambda problem: problem.line)
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    """In the order of the file; a text from it can neither break a line nor steer the terminal."""
+    printable = [
+        replace(problem, path=_printable(problem.path), what=_printable(problem.what), todo=_printable(problem.todo))
+        for problem in problems
+    ]
+    return sorted(printable, key=lambda problem: problem.line)
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _read(path: Path) -> str:

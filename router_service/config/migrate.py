@@ -27,64 +27,56 @@ from router_service.errors import Problem
 NEWEST = "v0.4.0"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:-[a-z]+)?")
 
-# Sections of Plano that are not served here: what therefore does not happen.
-NOT_SERVED: Mapping[str, str] = MappingProxyType(
+# Sections of Plano, and keys inside of sections, that are not served here: what therefore does not happen.
+NOT_SERVED: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "agents": "agents are not reached",
-        "filters": "no filter sees a request",
-        "prompt_targets": "no function is called",
-        "prompt_guards": "no guard checks a request",
-        "ratelimits": "no token limit applies",
-        "system_prompt": "it is not added to requests",
-        "endpoints": "nothing but the other gateway's functions and agents uses them",
-        "error_target": "errors are answered to the client",
-        "state_storage": "no conversation is stored",
-        "prompt_caching": "no cache markers are added",
-        "model_metrics_sources": "no prices or latencies are read",
-        "tracing": "no traces are sent",
-        "mode": "this is always a model gateway",
-        "listener": "requests are taken where `listeners` says",
-    }
-)
-
-# Keys inside of sections that we do serve.
-_LISTENER_NOT_SERVED: Mapping[str, str] = MappingProxyType(
-    {
-        "router": "no agents are reached",
-        "agents": "no agents are reached",
-        "filter_chain": "no filter sees a request",
-        "input_filters": "no filter sees a request",
-        "output_filters": "no filter sees a response",
-        "connect_timeout": "`timeout` bounds the whole response",
-        "common_tls_context": "the listener speaks plain HTTP",
-    }
-)
-_PROVIDER_NOT_SERVED: Mapping[str, str] = MappingProxyType(
-    {
-        "stream": "the client decides whether an answer is streamed",
-        "rate_limits": "no token limit applies",
-        "weight": "the order of a preference's models decides",
-    }
-)
-_OVERRIDES_NOT_SERVED: Mapping[str, str] = MappingProxyType(
-    {
-        "prompt_target_intent_matching_threshold": "no function is called",
-        "optimize_context_window": "requests are sent on as they came",
-        "use_agent_orchestrator": "no agents are reached",
-        "agent_orchestration_model": "no agents are reached",
-        "disable_signals": "responses are not analysed",
-        "orchestrator_model_context_length": "`limits.max_prompt_tokens` bounds the classifier's prompt",
-        "upstream_connect_timeout": "connecting to a provider has a fixed bound",
-        "upstream_tls_ca_path": "the system's certificate authorities are used",
-    }
-)
-_ROUTING_NOT_SERVED: Mapping[str, str] = MappingProxyType(
-    {
-        "session_ttl_seconds": "every request is decided by itself",
-        "session_max_entries": "every request is decided by itself",
-        "session_cache": "every request is decided by itself",
-        "routing_budget": "every request is decided by itself",
-        "route_on_user_only": "every request is decided by itself",
+        "": {
+            "agents": "agents are not reached",
+            "filters": "no filter sees a request",
+            "prompt_targets": "no function is called",
+            "prompt_guards": "no guard checks a request",
+            "ratelimits": "no token limit applies",
+            "system_prompt": "it is not added to requests",
+            "endpoints": "only functions and agents use them",
+            "error_target": "errors are answered to the client",
+            "state_storage": "no conversation is stored",
+            "prompt_caching": "no cache markers are added",
+            "model_metrics_sources": "no prices or latencies are read",
+            "tracing": "no traces are sent",
+            "mode": "this is always a model gateway",
+            "listener": "requests are taken where `listeners` says",
+        },
+        "listeners": {
+            "router": "agents are not reached",
+            "agents": "agents are not reached",
+            "filter_chain": "no filter sees a request",
+            "input_filters": "no filter sees a request",
+            "output_filters": "no filter sees a response",
+            "connect_timeout": "`timeout` bounds the whole response",
+            "common_tls_context": "the listener speaks plain HTTP",
+        },
+        "model_providers": {
+            "stream": "the client decides whether an answer is streamed",
+            "rate_limits": "no token limit applies",
+            "weight": "the order of a preference's models decides",
+        },
+        "overrides": {
+            "prompt_target_intent_matching_threshold": "no function is called",
+            "optimize_context_window": "requests are sent on as they came",
+            "use_agent_orchestrator": "agents are not reached",
+            "agent_orchestration_model": "agents are not reached",
+            "disable_signals": "responses are not analysed",
+            "orchestrator_model_context_length": "`limits.max_prompt_tokens` bounds the classifier's prompt",
+            "upstream_connect_timeout": "connecting to a provider has a fixed bound",
+            "upstream_tls_ca_path": "the system's certificate authorities are used",
+        },
+        "routing": {
+            "session_ttl_seconds": "every request is decided by itself",
+            "session_max_entries": "every request is decided by itself",
+            "session_cache": "every request is decided by itself",
+            "routing_budget": "every request is decided by itself",
+            "route_on_user_only": "every request is decided by itself",
+        },
     }
 )
 
@@ -133,9 +125,11 @@ class _File:
             return
         match = _VERSION.fullmatch(str(node.value).strip())
         if match is None:
-            self._error(node, "is not a version of this file's shape", f"write {NEWEST}")
+            self.error(node, "is not a version of this file's shape", f"write {NEWEST}")
         elif tuple(int(part or 0) for part in match.groups()) > (0, 4, 0):
-            self._warn(node, f"is newer than {NEWEST}, the newest shape known here; it is read as that", "update this")
+            self.warn(
+                node, f"is newer than {NEWEST}, the newest shape known here; which it is read as", "update this service"
+            )
         self.sections["version"] = replace(node, value=NEWEST)
 
     def rename_providers(self) -> None:
@@ -146,64 +140,60 @@ class _File:
         if new is None:
             self.sections["model_providers"] = old
         else:
-            self._error(
+            self.error(
                 old,
                 f"is the older name of model_providers, which is in line {new.line}",
                 "move these entries there",
             )
 
     def leave_out_sections(self) -> None:
-        self.sections = self._without(self.sections, NOT_SERVED)
+        self.sections = self._without(self.sections, "")
 
     def listeners(self) -> None:
         node = self.sections.get("listeners")
         if node is None:
             return
-        if isinstance(node.value, Mapping):
-            items = [
-                self._named(entry, name)
-                for name, entry in node.entries.items()
-                if name in _DIRECTIONS and entry.entries
-            ]
-            for name, entry in node.entries.items():
-                if name not in _DIRECTIONS:
-                    self._error(
-                        entry, "is neither egress_traffic nor ingress_traffic", "write listeners as a list of entries"
-                    )
-        else:
-            items = list(node.items)
-        if not items and node.value is not None and not isinstance(node.value, Mapping):
-            return
-        served = [self._listener(item) for item in items if self._is_served(item)]
+        items = self._directions(node) if isinstance(node.value, Mapping) else node.items
+        served = tuple(self._listener(item) for item in items if self._is_served(item))
         if served:
-            self.sections["listeners"] = replace(node, value=tuple(served))
-        else:
+            self.sections["listeners"] = replace(node, value=served)
+        elif items:
+            del self.sections["listeners"]
+            self.warn(node, "has no listener for models, which are served on 0.0.0.0:10000", "add one of type: model")
+        elif isinstance(node.value, Mapping):
             del self.sections["listeners"]
 
-    def _named(self, entry: Node, name: str) -> Node:
-        if not isinstance(entry.value, Mapping):
-            return entry
-        fixed = {"name": replace(entry, value=name), "type": replace(entry, value=_DIRECTIONS[name])}
-        return replace(entry, value={**fixed, **entry.entries})
+    def _directions(self, node: Node) -> tuple[Node, ...]:
+        """The entries of the older mapping as those of a list."""
+        items = []
+        for name, entry in node.entries.items():
+            if name not in _DIRECTIONS:
+                self.error(entry, "is neither egress_traffic nor ingress_traffic", "write listeners as a list")
+            elif isinstance(entry.value, Mapping):
+                fixed = {"name": replace(entry, value=name), "type": replace(entry, value=_DIRECTIONS[name])}
+                items.append(replace(entry, value={**fixed, **entry.entries}))
+            elif entry.value is not None:
+                items.append(entry)
+        return tuple(items)
 
     def _is_served(self, item: Node) -> bool:
         kind = item.entries.get("type")
         if kind is None or kind.value not in ("prompt", "agent"):
             return True
-        self._warn(
+        self.warn(
             item,
             f"is a listener for {'functions' if kind.value == 'prompt' else 'agents'}, which are not served here",
-            "remove it; clients use the model listener",
+            "remove it",
         )
         return False
 
     def _listener(self, item: Node) -> Node:
         if not isinstance(item.value, Mapping):
             return item
-        entries = self._without(item.entries, _LISTENER_NOT_SERVED)
+        entries = self._without(item.entries, "listeners")
         message_format = entries.pop("message_format", None)
         if message_format is not None and message_format.value != "openai":
-            self._warn(message_format, "is not served here: clients speak the OpenAI API", "remove it")
+            self.warn(message_format, "is not served here: clients speak the OpenAI API", "remove it")
         return replace(item, value=entries)
 
     def providers(self, endpoints: Node | None) -> list[_RoutingModel]:
@@ -233,7 +223,7 @@ class _File:
         return routing_models
 
     def _provider(self, item: Node, endpoints: Node | None) -> Node:
-        entries = self._without(item.entries, _PROVIDER_NOT_SERVED)
+        entries = self._without(item.entries, "model_providers")
         interface = entries.pop("provider", None) or entries.get("provider_interface")
         model = entries.get("model")
         if interface is not None and interface.text is not None and model is not None and model.text is not None:
@@ -252,13 +242,13 @@ class _File:
     def router(self, models: list[_RoutingModel]) -> None:
         """What the file says of the classifier, in Plano's words, becomes the section `router`."""
         overrides = self.sections.pop("overrides", None)
-        left = self._without(overrides.entries if overrides else {}, _OVERRIDES_NOT_SERVED)
+        left = self._without(overrides.entries if overrides else {}, "overrides")
         wanted = left.pop("llm_routing_model", None)
         for node in left.values():
-            self._warn(node, "is not a setting of this service", "remove it")
+            self.warn(node, "is not a setting of this service", "remove it")
         routing = self.sections.get("routing")
         if routing is not None and isinstance(routing.value, Mapping):
-            entries = self._without(routing.entries, _ROUTING_NOT_SERVED)
+            entries = self._without(routing.entries, "routing")
             by_model, by_provider = entries.pop("model", None), entries.pop("llm_provider", None)
             wanted = wanted or by_provider or by_model
             self.sections["routing"] = replace(routing, value=entries)
@@ -266,14 +256,14 @@ class _File:
         chosen = next((model for model in models if any(model.is_called(name) for name in names)), None)
         for model in models:
             if model is not chosen:
-                self._warn(
+                self.warn(
                     model.entry,
                     f"is a model for the other gateway's own use ({model.id}); clients are not served by it",
                     "remove it",
                 )
         if chosen is not None and chosen.base_url is not None:
             if "router" in self.sections:
-                self._warn(
+                self.warn(
                     wanted or chosen.entry,
                     f"is not used: `router` in line {self.sections['router'].line} says what classifies",
                     "remove one of the two",
@@ -281,23 +271,24 @@ class _File:
             else:
                 self.sections["router"] = _router(wanted or chosen.entry, chosen, chosen.base_url)
         elif (chosen is not None or wanted is not None) and "router" not in self.sections:
-            self._warn(
+            self.warn(
                 wanted or models[0].entry,
                 "names a routing model without an address here; the embedded classifier is used",
                 "for a model server of your own set router.backend and router.url",
             )
 
-    def _without(self, entries: Mapping[str, Node], not_served: Mapping[str, str]) -> dict[str, Node]:
-        """The entries less those that are not served, each of which is a warning."""
+    def _without(self, entries: Mapping[str, Node], section: str) -> dict[str, Node]:
+        """The entries of a section less those that are not served, each of which is a warning."""
+        not_served = NOT_SERVED[section]
         for key, node in entries.items():
             if key in not_served:
-                self._warn(node, f"is not served here: {not_served[key]}", "remove it")
+                self.warn(node, f"is not served here: {not_served[key]}", "remove it")
         return {key: node for key, node in entries.items() if key not in not_served}
 
-    def _error(self, node: Node, what: str, todo: str) -> None:
+    def error(self, node: Node, what: str, todo: str) -> None:
         self.problems.append(Problem(node.path, what, todo, node.line))
 
-    def _warn(self, node: Node, what: str, todo: str) -> None:
+    def warn(self, node: Node, what: str, todo: str) -> None:
         self.problems.append(Problem(node.path, what, todo, node.line, "warning"))
 
 
@@ -311,7 +302,7 @@ class _Preferences:
         self._file = file
         self._found: dict[str, Node] = {}
         self._broken: list[Node] = []
-        self._models: set[object] = set()
+        self._models: set[str | None] = set()
 
     def lift(self, entry: Node) -> Node:
         """The provider entry without its preferences, which are kept."""
@@ -322,28 +313,29 @@ class _Preferences:
         if model is None:
             return replace(entry, value=entries)
         # The same model may stand in several entries, each with a preference of its own: the name tells them apart.
-        target = name if name is not None and model.value in self._models else model
-        self._models.add(model.value)
+        target = name if name is not None and model.text in self._models else model
+        self._models.add(model.text)
         if usage is not None and name is not None:  # v0.1.0: the entry's name is the route's
             self._add(replace(usage, value={"name": name, "description": usage}), target)
-        if inline is not None:
-            if not isinstance(inline.value, tuple) and inline.value is not None:
-                self._broken.append(inline)
-            for preference in inline.items:
-                self._add(preference, target)
+        if inline is not None and inline.value is not None and not isinstance(inline.value, tuple):
+            self._file.error(inline, "is not a list", "write each preference after a dash, on the lines below")
+        for preference in inline.items if inline is not None else ():
+            self._add(preference, target)
         return replace(entry, value=entries)
 
     def _add(self, preference: Node, target: Node) -> None:
+        if not isinstance(preference.value, Mapping):
+            self._broken.append(preference)
+            return
+        models = replace(preference, value=(replace(preference, value=target.value),))
+        preference = replace(preference, value={**preference.entries, "models": models})
         name = preference.entries.get("name")
         if name is None or name.text is None:
             self._broken.append(preference)
-            return
-        models = replace(target, value=(target,))
-        first = self._found.get(name.text)
-        if first is None:
-            self._found[name.text] = replace(preference, value={**preference.entries, "models": models})
+        elif name.text in self._found:
+            self._found[name.text] = self._joined(self._found[name.text], preference, models)
         else:
-            self._found[name.text] = self._joined(first, preference, models)
+            self._found[name.text] = preference
 
     def merge_into(self, sections: dict[str, Node]) -> None:
         """Adds what was collected to the section at the top, which comes first."""
@@ -367,20 +359,16 @@ class _Preferences:
     def _joined(self, first: Node, second: Node, models: Node) -> Node:
         one, other = first.entries.get("description"), second.entries.get("description")
         if one is not None and other is not None and one.value != other.value:
-            self._file.problems.append(
-                Problem(
-                    other.path,
-                    f"differs from the description of the same preference in line {one.line}, which is used",
-                    "write the same description, or give this preference another name",
-                    other.line,
-                    "warning",
-                )
+            self._file.warn(
+                other,
+                f"differs from the description of the same preference in line {one.line}, which is used",
+                "write the same description, or give this preference another name",
             )
         known = first.entries.get("models")
         if known is None or not isinstance(known.value, tuple):
             return first
-        named = {node.value for node in known.items if node.text is not None}
-        more = tuple(node for node in models.items if node.value not in named)
+        named = {node.text for node in known.items}
+        more = tuple(node for node in models.items if node.text not in named)
         return replace(first, value={**first.entries, "models": replace(known, value=known.value + more)})
 
 

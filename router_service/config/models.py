@@ -12,10 +12,20 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 
-from router_service.config.units import parse_duration_s, parse_size_bytes
+from router_service.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration_s, parse_size_bytes
 
-Duration = Annotated[float, BeforeValidator(parse_duration_s), Field(ge=0)]
-Size = Annotated[int, BeforeValidator(parse_size_bytes), Field(gt=0)]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration_s),
+    Field(ge=0),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": DURATION_PATTERN}]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size_bytes),
+    Field(gt=0),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": SIZE_PATTERN}]}),
+]
 Urls = Annotated[
     list[str],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -90,7 +100,7 @@ class ModelAlias(Section):
     @model_validator(mode="before")
     @classmethod
     def _a_text_is_the_target(cls, alias: object) -> object:
-        return {"target": alias} if isinstance(alias, str) else alias
+        return {"target": alias} if isinstance(alias, str) else {} if alias is None else alias
 
 
 class SelectionPolicy(Section):

@@ -12,12 +12,12 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from router_service.config.models import Config
 from router_service.config.report import Location, Report
 from router_service.errors import InvalidRequest, UnknownModel
-from router_service.routing.catalog import WILDCARD, Catalog, Model
+from router_service.routing.catalog import WILDCARD, Catalog, Model, Target
 from router_service.routing.resolve import find_model
 
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -29,12 +29,18 @@ _MIN_WORDS = 3  # of a description
 _SAME_WORDS = 0.8  # share of common words above which two descriptions say the same
 
 
-def check(config: Config, report: Report, *, models_known: bool = True) -> None:
-    """Reports everything wrong between the sections. Without `models_known`, unknown names are not reported."""
+def check(config: Config, report: Report, *, models_known: bool = True, without_key: Collection[str] = ()) -> None:
+    """Reports everything wrong between the sections.
+
+    Without `models_known`, names that are not found are not reported. `without_key` are the keys of the entries whose
+    secret is missing.
+    """
     for rule in _RULES:
         rule(config, report)
     if models_known:
         _check_model_names(config, report)
+    if len(without_key) < len(config.model_providers):  # else all is missing, which has been said
+        _check_preferences_have_a_key(config, report, without_key)
 
 
 def catalog_of_models(config: Config) -> Catalog:
@@ -109,7 +115,7 @@ def _check_default(config: Config, report: Report) -> None:
         report.error(
             ("model_providers", index, "default"), f"is a second default beside line {line}", "keep one of the two"
         )
-    if not defaults:
+    if not defaults and not report.has_left_out("default"):
         report.warn(
             ("model_providers",),
             "has no entry with default: true, so a request that no preference decides is answered with 400",
@@ -148,9 +154,9 @@ def _check_names_do_not_hide(config: Config, report: Report) -> None:
             report.warn(location, "is never used: it is one of routing.auto_names", "choose another name")
         elif (hidden := _found(catalog, alias)) is not None:
             report.warn(location, f"is never used: it is also the name of {hidden}, which wins", "choose another name")
-    models = {entry.model: index for index, entry in enumerate(config.model_providers)}
+    models = {entry.model: index for index, entry in enumerate(config.model_providers) if entry.key != entry.model}
     for index, entry in enumerate(config.model_providers):
-        if entry.name in models and models[entry.name] != index and entry.name != entry.model:
+        if entry.name in models and models[entry.name] != index:
             line = report.line(("model_providers", models[entry.name]))
             report.warn(
                 ("model_providers", index, "name"),
@@ -292,6 +298,18 @@ def _check_model_names(config: Config, report: Report) -> None:
                 found[model] = place
 
 
+def _check_preferences_have_a_key(config: Config, report: Report, without_key: Collection[str]) -> None:
+    catalog = catalog_of_models(config)
+    for index, preference in enumerate(config.routing_preferences):
+        found = [_find(catalog, name) for name in preference.models]
+        if all(target is not None and target.entry.key in without_key for target in found):
+            report.warn(
+                ("routing_preferences", index, "models"),
+                "are all without their key, so requests of this kind fail",
+                "set one of their variables, or add a model that has its key",
+            )
+
+
 def _check_model_name(
     catalog: Catalog, name: str, location: Location, report: Report, more: Iterable[str]
 ) -> str | None:
@@ -316,14 +334,18 @@ def _check_model_name(
 
 
 def _found(catalog: Catalog, name: str) -> str | None:
+    target = _find(catalog, name)
+    return target.model if target is not None else None
+
+
+def _find(catalog: Catalog, name: str) -> Target | None:
     try:
-        return find_model(catalog, name).model
+        return find_model(catalog, name)
     except (UnknownModel, InvalidRequest):
         return None
 
 
 def _short(text: str) -> str:
-    text = "".join(char if char.isprintable() else " " for char in text)
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 

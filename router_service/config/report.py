@@ -12,19 +12,28 @@ class Report:
     """Problems by location in the newest shape: `("model_providers", 2, "base_url")`.
 
     A location below what the file holds (a missing key, a default) is reported at the nearest value that it does hold.
+    `left_out` are the paths of values that were found wrong and left out: what is said about them has been said.
     """
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: Node, left_out: frozenset[str] = frozenset()) -> None:
         self._root = root
+        self._left_out = left_out
         self.problems: list[Problem] = []
 
     def error(self, location: Location, what: str, todo: str) -> None:
-        line, path = self.where(location)
-        self.problems.append(Problem(path, what, todo, line))
+        self._add(location, what, todo, "error")
 
     def warn(self, location: Location, what: str, todo: str) -> None:
+        self._add(location, what, todo, "warning")
+
+    def _add(self, location: Location, what: str, todo: str, severity: str) -> None:
         line, path = self.where(location)
-        self.problems.append(Problem(path, what, todo, line, "warning"))
+        if path not in self._left_out:
+            self.problems.append(Problem(path, what, todo, line, severity))
+
+    def has_left_out(self, key: str) -> bool:
+        """Whether some value of that key was left out."""
+        return any(path.endswith(f".{key}") for path in self._left_out)
 
     def line(self, location: Location) -> int:
         return self.where(location)[0]

@@ -15,23 +15,27 @@ _BYTES = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)", re.ASCII)
+
+# The same for JSON Schema (ECMA 262).
+DURATION_PATTERN = rf"^\s*\d{{1,15}}(\.\d{{1,15}})?\s*({'|'.join(_SECONDS)})?\s*$"
+SIZE_PATTERN = rf"^\s*\d{{1,15}}(\.\d{{1,15}})?\s*({'|'.join(_BYTES)})?\s*$"
 
 
 def parse_duration_s(value: object) -> float:
     """Seconds; ValueError for anything that is not a non-negative duration."""
-    return _parse(value, _SECONDS, default="s", example="500ms, 30s or 2m")
+    return _parse(value, _SECONDS, default="s", wrong="is not a duration; write it like 500ms, 30s or 2m")
 
 
 def parse_size_bytes(value: object) -> int:
     """Bytes; ValueError for anything that is not a non-negative size."""
-    return int(_parse(value, _BYTES, default="B", example="512KiB, 32MiB or 10MB"))
+    return int(_parse(value, _BYTES, default="B", wrong="is not a size; write it like 512KiB, 32MiB or 10MB"))
 
 
-def _parse(value: object, units: dict[str, float] | dict[str, int], *, default: str, example: str) -> float:
+def _parse(value: object, units: dict[str, float] | dict[str, int], *, default: str, wrong: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"write it like {example}")
+        raise ValueError(wrong)
     match = _QUANTITY.fullmatch(str(value).strip())
     if match is None or (match[2] or default) not in units:
-        raise ValueError(f"write it like {example}")
+        raise ValueError(wrong)
     return float(match[1]) * units[match[2] or default]

@@ -28,32 +28,35 @@ _SECRET_KEYS = frozenset({"access_key", "headers"})
 class Validated:
     """`config` is None if too little of the file is right. `root` is the file less what was wrong in it.
 
+    `left_out` are the paths of what is not in it.
     `models_known` is False if a whole entry of `model_providers` is not in `config`: then a name that is not found
     there may well be right.
     """
 
     config: Config | None
     root: Node
+    left_out: frozenset[str]
     models_known: bool
 
 
 def validate(root: Node, report: Report) -> Validated:
     """Validates against the models, reporting every mistake."""
     tree: Node | None = root
-    first = True
+    left_out: set[str] = set()
     while tree is not None:
         try:
             config = Config.model_validate(tree.plain())
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)
-            if first:
+            if tree is root:
                 for detail in details:
                     _explain(detail, root, report)
-            first = False
-            tree = _without(tree, {_culprit(detail) for detail in details})
+            culprits = {_culprit(detail) for detail in details}
+            left_out |= {Report(tree).where(culprit)[1] for culprit in culprits}
+            tree = _without(tree, culprits)
         else:
-            return Validated(config, tree, _entries(tree) == _entries(root))
-    return Validated(None, root, models_known=False)
+            return Validated(config, tree, frozenset(left_out), _entries(tree) == _entries(root))
+    return Validated(None, root, frozenset(left_out), models_known=False)
 
 
 def _entries(root: Node) -> int:
@@ -67,22 +70,22 @@ def _culprit(detail: ErrorDetails) -> Location:
 
 
 def _without(node: Node, locations: set[Location]) -> Node | None:
-    """The tree less the values at the locations."""
-    if () in locations:
+    """The tree less the values at the locations, or less the value above where the file has none there."""
+    if not locations:
+        return node
+    children: dict[str | int, Node] = {**dict(node.entries.items()), **dict(enumerate(node.items))}
+    if any(not location or location[0] not in children for location in locations):
         return None
     below: dict[str | int, set[Location]] = {}
     for location in locations:
         below.setdefault(location[0], set()).add(location[1:])
+    left = {key: _without(child, below.get(key, set())) for key, child in children.items()}
     if isinstance(node.value, Mapping):
-        entries = {key: _without(entry, below.get(key, set())) for key, entry in node.value.items()}
-        return replace(node, value={key: entry for key, entry in entries.items() if entry is not None})
-    if isinstance(node.value, tuple):
-        items = [_without(item, below.get(index, set())) for index, item in enumerate(node.value)]
-        return replace(node, value=tuple(item for item in items if item is not None))
-    return node
+        return replace(node, value={str(key): child for key, child in left.items() if child is not None})
+    return replace(node, value=tuple(child for child in left.values() if child is not None))
 
 
-Sentence = Callable[[ErrorDetails, str], tuple[str, str]]
+Sentence = Callable[[ErrorDetails, str], tuple[str, str]]  # of a finding and `is VALUE`: what is wrong, what to do
 
 
 def _explain(detail: ErrorDetails, root: Node, report: Report) -> None:
@@ -94,12 +97,9 @@ def _explain(detail: ErrorDetails, root: Node, report: Report) -> None:
     if kind == "missing":
         report.error(location, "is missing", f"add it: {_meaning(location)}")
         return
-    node = find(root, location)
-    shown = "this value" if _SECRET_KEYS & set(location) else _shown(node)
+    said = "is not usable" if _SECRET_KEYS & set(location) else f"is {_shown(find(root, location))}"
     sentence = _SENTENCES.get(kind)
-    report.error(
-        location, *(sentence(detail, shown) if sentence else (f"is not usable: {detail['msg']}", "correct it"))
-    )
+    report.error(location, *(sentence(detail, said) if sentence else (said, f"correct it: {detail['msg']}")))
 
 
 def _unknown_key(location: Location) -> tuple[str, str]:
@@ -143,39 +143,40 @@ def _shown(node: Node | None) -> str:
         return "true" if node.value else "false"
     if isinstance(node.value, str):
         text = node.value if len(node.value) <= 60 else f"{node.value[:60]}…"
-        return f'"{text}"'.replace("\n", " ")
+        return f'"{text}"'
     return str(node.value)[:60]
 
 
-def _must_be(expected: str, todo: str) -> Sentence:
-    return lambda _, shown: (f"must be {expected}, not {shown}", todo)
+def _write(todo: str) -> Sentence:
+    return lambda _, said: (said, f"write {todo}")
+
+
+def _write_instead_of_a_text(todo: str) -> Sentence:
+    return lambda _, said: ("is a text" if '"' in said else said, f"write {todo}")  # which may be a key, misplaced
 
 
 def _bound(words: str, key: str) -> Sentence:
-    return lambda detail, shown: (
-        f"must be {words} {detail['ctx'][key]}, not {shown}",
-        f"write a value that is {words} {detail['ctx'][key]}",
-    )
+    return lambda detail, said: (said, f"write {words} {detail['ctx'][key]:g}")
 
 
-def _choice(detail: ErrorDetails, shown: str) -> tuple[str, str]:
+def _choice(detail: ErrorDetails, said: str) -> tuple[str, str]:
     expected = detail["ctx"]["expected"].replace("'", "")
     choices = expected.replace(" or ", ", ").split(", ")
-    near = difflib.get_close_matches(shown.strip('"').lower(), choices, n=1)
-    return f"must be {expected}, not {shown}", f"did you mean {near[0]}?" if near else f"write {expected}"
+    near = difflib.get_close_matches(said.partition('"')[2].rstrip('"').lower(), choices, n=1)
+    return said, f"did you mean {near[0]}?" if near else f"write {expected}"
 
 
-def _quantity(detail: ErrorDetails, shown: str) -> tuple[str, str]:
-    return f"is {shown}, which has no meaning here", str(detail["ctx"]["error"])
+def _quantity(detail: ErrorDetails, said: str) -> tuple[str, str]:
+    wrong, _, todo = str(detail["ctx"]["error"]).partition("; ")
+    return f"{said.removeprefix('is ')} {wrong}", todo
 
 
-_WHOLE_NUMBER = _must_be("a whole number", "write digits only")
-_NUMBER = _must_be("a number", "write a number")
-_YES_NO = _must_be("true or false", "write true or false")
-_TEXT = _must_be("a text", "write a text, in quotes if it looks like something else")
-_SECTION = _must_be("a section with keys", "write its keys on the lines below, indented")
-_LIST = _must_be("a list", "write its entries on the lines below, each after a dash")
-_EMPTY: Sentence = lambda _detail, _shown: ("is empty", "write at least one entry")  # noqa: E731
+_WHOLE_NUMBER = _write("a whole number")
+_NUMBER = _write("a number")
+_YES_NO = _write("true or false")
+_SECTION = _write_instead_of_a_text("a section: its keys on the lines below, indented")
+_LIST = _write_instead_of_a_text("a list: its entries on the lines below, each after a dash")
+_TEXT = _write("a text, in quotes if it looks like something else")
 
 _SENTENCES: Mapping[str, Sentence] = MappingProxyType(
     {
@@ -196,9 +197,9 @@ _SENTENCES: Mapping[str, Sentence] = MappingProxyType(
         "literal_error": _choice,
         "model_attributes_type": _SECTION,
         "model_type": _SECTION,
-        "string_too_short": lambda _detail, _shown: ("is empty", "write a text"),
+        "string_too_short": lambda _detail, _said: ("is empty", "write a text"),
         "string_type": _TEXT,
-        "too_short": _EMPTY,
+        "too_short": lambda _detail, _said: ("is empty", "write at least one entry"),
         "value_error": _quantity,
     }
 )

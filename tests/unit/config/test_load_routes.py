@@ -51,8 +51,7 @@ def test_models_that_stand_in_it_are_not_looked_up(tmp_path: Path) -> None:
         ),
         pytest.param(
             "routing_preferences: debugging\n",
-            'FILE:1: routing_preferences: must be a list, not "debugging"; write its entries on the lines below, each '
-            "after a dash",
+            "FILE:1: routing_preferences: is a text; write a list: its entries on the lines below, each after a dash",
             id="no list",
         ),
     ],

@@ -1,0 +1,145 @@
+"""`check`: everything wrong with a configuration file, and what it would do.
+
+Prints one line a problem, which editors and terminals make clickable, then a summary. Exit code 0 if the file can be
+used, 1 if it can and `--strict` objects to its warnings, 2 if it cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+
+from router_service.config.load import Loaded, load
+from router_service.config.models import Router
+from router_service.config.providers import Auth, endpoint
+from router_service.config.service import TcpAddress
+from router_service.errors import ConfigError, Problem, format_problem
+from router_service.routing.catalog import Catalog
+from router_service.routing.resolve import Auto, Named, resolve
+
+_MOST_ROWS = 25  # of one table; --json has them all
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="the configuration file")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if there are warnings")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        loaded = load(args.config, os.environ)
+    except ConfigError as error:
+        print(_as_json(args.config, error.problems, None) if args.json else _refusal(args.config, error))
+        return 2
+    print(_as_json(args.config, loaded.warnings, loaded) if args.json else _summary(args.config, loaded))
+    return 1 if args.strict and loaded.warnings else 0
+
+
+def _as_json(file: str, problems: Sequence[Problem], loaded: Loaded | None) -> str:
+    listed = [
+        {
+            "severity": problem.severity,
+            "line": problem.line,
+            "path": problem.path,
+            "what": problem.what,
+            "todo": problem.todo,
+        }
+        for problem in problems
+    ]
+    summary: dict[str, object] = {}
+    if loaded is not None:
+        summary = {
+            "listeners": [{"address": listener.address, "port": listener.port} for listener in loaded.config.listeners],
+            "models": [model.name for model in loaded.catalog.models],
+            "default": loaded.catalog.default.model if loaded.catalog.default else None,
+            "aliases": dict(loaded.catalog.aliases),
+            "preferences": {
+                preference.name: [target.model for target in preference.models]
+                for preference in loaded.catalog.preferences
+            },
+            "classifier": loaded.config.router.backend,
+            "missing": {key: list(variables) for key, variables in loaded.missing.items()},
+        }
+    return json.dumps(
+        {"file": file, "usable": loaded is not None, "problems": listed, **summary}, indent=2, ensure_ascii=False
+    )
+
+
+def _refusal(file: str, error: ConfigError) -> str:
+    errors = sum(problem.severity == "error" for problem in error.problems)
+    counted = _count(errors, "error")
+    if len(error.problems) > errors:
+        counted += f" and {_count(len(error.problems) - errors, 'warning')}"
+    return f"{error}\n\n{file} cannot be used: {counted}."
+
+
+def _summary(file: str, loaded: Loaded) -> str:
+    lines = [format_problem(file, problem) for problem in loaded.warnings]
+    lines += [""] if lines else []
+    counted = f", with {_count(len(loaded.warnings), 'warning')}" if loaded.warnings else ""
+    lines += [f"{file} can be used{counted}.", ""]
+    lines += _table("listens on", [(str(TcpAddress(at.address, at.port)),) for at in loaded.config.listeners])
+    lines += _table("models", _models(loaded))
+    lines += _table("aliases", [(alias, f"→ {_meaning(loaded.catalog, alias)}") for alias in loaded.catalog.aliases])
+    lines += _table(
+        "preferences",
+        [
+            (preference.name, "→ " + ", then ".join(target.model for target in preference.models))
+            for preference in loaded.catalog.preferences
+        ],
+    )
+    lines += _table("classifier", [(_classifier(loaded.config.router),)] if loaded.catalog.preferences else [])
+    return "\n".join(lines)
+
+
+def _models(loaded: Loaded) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for entry in loaded.config.model_providers:
+        where = endpoint(entry)
+        address = f"{'' if where.tls else 'http://'}{where.authority}{where.path_prefix}"
+        notes = ["default"] if entry.default else []
+        notes += [f"called {entry.name}"] if entry.name else []
+        if entry.key in loaded.missing:
+            notes.append(f"{' and '.join(loaded.missing[entry.key])} not set")
+        elif where.auth is Auth.PASSTHROUGH:
+            notes.append("the client's credential")
+        elif where.auth is Auth.NONE:
+            notes.append("no credential")
+        rows.append((entry.model, address, ", ".join(notes)))
+    return rows
+
+
+def _meaning(catalog: Catalog, alias: str) -> str:
+    match resolve(catalog, alias):
+        case Named(target):
+            return target.model
+        case Auto():
+            return "the preference that fits"
+
+
+def _classifier(router: Router) -> str:
+    if router.backend == "embedded":
+        return "embedded, on this machine's CPU"
+    behind = f"; behind it {router.fallback}" if router.fallback != "none" else ""
+    return f"{router.model} at {' and '.join(router.url)} ({router.backend}), at most {router.timeout:g} s{behind}"
+
+
+def _table(title: str, rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows in columns, the title before the first."""
+    if not rows:
+        return []
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = [
+        f"  {title if index == 0 else '':<12} "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for index, row in enumerate(rows[:_MOST_ROWS])
+    ]
+    more = len(rows) - _MOST_ROWS
+    return [*lines, f"  {'':<12} … and {more} more"] if more > 0 else lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
