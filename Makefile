@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test eval lint format proto lock clean
+.PHONY: help install test test-sidecar test-image eval lint format proto lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,11 @@ install: .venv/.installed ## Create .venv and install the package with its devel
 
 test: lint ## Lint, unit, contract (real Envoy) and end-to-end tests
 	@$(BIN)/pytest tests/unit tests/contract tests/e2e tests/deploy
+
+test-sidecar: install ## Start the Kubernetes pod's containers as processes, and route through them (root)
+	@test $$(id -u) = 0 || { echo "test-sidecar needs root, for namespaces: sudo make test-sidecar"; exit 1; }
+	@ROUTER_SERVICE_PRIVATE_NETWORK=1 unshare --net --mount --pid --fork --kill-child --mount-proc \
+	  sh -c 'ip link set lo up && exec $(BIN)/pytest tests/sidecar'
 
 eval: install ## Measure the embedded classifier on the cases in tests/data/cases
 	@$(BIN)/router-service eval tests/data/cases/*.jsonl --routes tests/data/cases/routes.yaml
