@@ -49,7 +49,7 @@ EDGE_REPLIES = (
         "The request body is larger than this router accepts (limits.max_body_bytes in its configuration).",
     ),
     LocalReply(
-        _details("ext_proc", "spurious_message", "mismatch_between_content_length", "direct_response"),
+        _details("ext_proc", "spurious_message", "mismatch_between_content_length"),
         503,
         "router_unavailable",
         "The router did not decide on this request; try again shortly.",
@@ -58,7 +58,7 @@ EDGE_REPLIES = (
         _details("cluster_not_found"),
         503,
         "router_unavailable",
-        "The router chose a model that Envoy does not know yet; try again shortly.",
+        "The model that the router chose is not being served yet; try again shortly.",
     ),
     LocalReply(
         _details("upstream_response_timeout", "upstream_per_try", "response_timeout"),

@@ -14,8 +14,10 @@ from datetime import timedelta
 from functools import cache
 
 from betterproto2 import Enum, Message
-from envoy_data_plane.google.protobuf import Any, NullValue, Struct, Value
+from envoy_data_plane.google.protobuf import Any, Struct, Value
 from envoy_data_plane.message_pool import default_message_pool
+
+_INT64 = frozenset({"int64", "uint64", "sint64", "fixed64", "sfixed64"})  # JSON has no number for them
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -38,20 +40,19 @@ def to_json(message: Message) -> dict[str, Json]:
         case Struct():
             return {key: _value(value) for key, value in message.fields.items()}
     found: dict[str, Json] = {}
-    for name, has_presence in _fields(type(message)):
+    for name, has_presence, is_64_bit in _fields(type(message)):
         value = getattr(message, name)
         if value if not has_presence else value is not None:  # without presence, the default is the same as absence
-            found[name.rstrip("_")] = _json(value)
+            found[name.rstrip("_")] = str(value) if is_64_bit else _json(value)
     return found
 
 
 @cache
-def _fields(kind: type[Message]) -> tuple[tuple[str, bool], ...]:
-    """The fields of a message class, and whether each tells "not set" from its default."""
-    return tuple(
-        (field.name, field.metadata["betterproto"].optional)
-        for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # each is a pydantic dataclass
-    )
+def _fields(kind: type[Message]) -> tuple[tuple[str, bool, bool], ...]:
+    """The fields of a message class; whether each tells "not set" from its default; whether it is a 64-bit integer."""
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # each is a pydantic dataclass
+    described = ((field.name, field.metadata["betterproto"]) for field in fields)
+    return tuple((name, about.optional, about.proto_type in _INT64 and not about.repeated) for name, about in described)
 
 
 def _json(value: object) -> Json:
@@ -63,7 +64,7 @@ def _json(value: object) -> Json:
         case Enum():
             return value.proto_name or value.name
         case timedelta():
-            return f"{value.total_seconds():.9f}".rstrip("0").rstrip(".") + "s"
+            return f"{value.total_seconds():.6f}".removesuffix("000").removesuffix("000").rstrip(".") + "s"
         case list():
             return [_json(item) for item in value]
         case dict():
@@ -75,16 +76,9 @@ def _json(value: object) -> Json:
 
 
 def _value(value: Value) -> Json:
-    match value:
-        case Value(struct_value=Struct() as struct):
-            return to_json(struct)
-        case Value(string_value=str() as text):
-            return text
-        case Value(bool_value=bool() as flag):
-            return flag
-        case Value(number_value=float() as number):
-            return number
-        case Value(null_value=NullValue()):
-            return None
-        case _:
-            raise TypeError("no JSON form for this Value")
+    if value.struct_value is not None:
+        return to_json(value.struct_value)
+    if value.list_value is not None:
+        return [_value(item) for item in value.list_value.values]
+    scalars = (value.string_value, value.number_value, value.bool_value)
+    return next((scalar for scalar in scalars if scalar is not None), None)
