@@ -16,7 +16,7 @@ from router_service.evaluate.bootstrap import Estimate
 from router_service.evaluate.cases import OTHER
 from router_service.evaluate.measure import Measurement, difference, in_scope_scores
 from router_service.evaluate.outcome import Outcome
-from router_service.evaluate.report import ROUTES, interval, percent, percent_of, points, shown_routes
+from router_service.evaluate.report import ROUTES, interval, percent, percent_of, points, shown_routes, side_by_side
 
 MATRIX_LABELS = 24  # more do not fit; the table of confusions has them
 WRONG_ROWS = 500  # of the table of wrong answers
@@ -88,6 +88,8 @@ def _head(measurements: Sequence[Measurement]) -> Iterator[str]:
             gain = difference(first, other)
             if gain is not None:
                 yield f"<p>{escape(other.backend)} against {escape(first.backend)}: {escape(points(gain))}.</p>"
+        headings, *figures = side_by_side(measurements)
+        yield _table(headings, figures, left=1)
 
 
 def _backend(measurement: Measurement, *, titled: bool) -> Iterator[str]:
@@ -254,7 +256,12 @@ def _last_words(outcome: Outcome) -> str:
 def _details(
     summary: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, words: int = -1
 ) -> str:
-    """A table to unfold; the first `left` columns are names, column `words` is running text."""
+    """A table to unfold."""
+    return f"<details><summary>{escape(summary)}</summary>{_table(headings, rows, left=left, words=words)}</details>"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, words: int = -1) -> str:
+    """The first `left` columns are names, column `words` is running text."""
 
     def css(column: int) -> str:
         return ' class="left words"' if column == words else ' class="left"' if column < left else ""
@@ -264,10 +271,7 @@ def _details(
         "<tr>" + "".join(f"<td{css(column)}>{escape(cell)}</td>" for column, cell in enumerate(row)) + "</tr>"
         for row in rows
     )
-    return (
-        f'<details><summary>{escape(summary)}</summary><div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div></details>"
-    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _code(text: str) -> str:

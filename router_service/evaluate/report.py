@@ -21,7 +21,7 @@ Row = Sequence[str]
 
 def render(measurements: Sequence[Measurement]) -> str:
     """One backend in full; of several, a table side by side and then each in full."""
-    parts = [_side_by_side(measurements)] if len(measurements) > 1 else []
+    parts = [_comparison(measurements)] if len(measurements) > 1 else []
     parts += ["\n".join(_backend(measurement)) for measurement in measurements]
     return "\n\n".join(parts) + "\n"
 
@@ -60,7 +60,7 @@ def _figures(measurement: Measurement) -> Iterator[Row]:
         yield "confidence off by", f"{measurement.calibration.error:.1%}", "on average (expected calibration error)"
     if measurement.latency is not None:
         times = measurement.latency
-        yield "latency", f"{times.p50_ms:.1f} ms", f"p50; p95 {times.p95_ms:.1f} ms, longest {times.max_ms:.1f} ms"
+        yield "latency p50", f"{times.p50_ms:.1f} ms", f"p95 {times.p95_ms:.1f} ms, longest {times.max_ms:.1f} ms"
     if measurement.failures:
         yield (
             "not answered",
@@ -102,12 +102,16 @@ def _advice(measurement: Measurement) -> Iterator[str]:
             yield from textwrap.wrap(f"{number}. {finding}", WIDTH, subsequent_indent="   ", break_on_hyphens=False)
 
 
-def _side_by_side(measurements: Sequence[Measurement]) -> str:
+def side_by_side(measurements: Sequence[Measurement]) -> list[Row]:
+    """A row of headings, then a row per figure with its value for each backend."""
     tables = [{row[0]: row[1] for row in _figures(measurement)} for measurement in measurements]
     names = list(dict.fromkeys(name for table in tables for name in table))
-    rows: list[Row] = [("", *(measurement.backend for measurement in measurements))]
-    rows += [(name, *(table.get(name, "-") for table in tables)) for name in names]
-    lines = list(_table(rows, left=1))
+    headings = ("", *(measurement.backend for measurement in measurements))
+    return [headings, *((name, *(table.get(name, "-") for table in tables)) for name in names)]
+
+
+def _comparison(measurements: Sequence[Measurement]) -> str:
+    lines = list(_table(side_by_side(measurements), left=1))
     first = measurements[0]
     for other in measurements[1:]:
         gain = difference(first, other)
