@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test test-sidecar test-image eval lint format proto lock clean
+.PHONY: help install run test test-sidecar test-image eval lint format proto lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,11 @@ install: .venv/.installed ## Create .venv and install the package with its devel
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+CONFIG ?= examples/demo.yaml
+
+run: install ## Start everything for CONFIG (examples/demo.yaml): Envoy, the service, demo providers where keys are missing
+	@$(BIN)/router-service up $(CONFIG)
 
 test: lint ## Lint, unit, contract (real Envoy) and end-to-end tests
 	@$(BIN)/pytest tests/unit tests/contract tests/e2e tests/deploy

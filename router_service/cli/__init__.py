@@ -43,6 +43,11 @@ COMMANDS: tuple[Entry, ...] = (
         "schema", "Print the JSON Schema of the configuration file, for editors.", "router-service schema > schema.json"
     ),
     Entry(
+        "up",
+        "Run everything on this machine: the service, an Envoy, demo providers where no keys are set.",
+        "router-service up examples/demo.yaml",
+    ),
+    Entry(
         "serve",
         "Run the service that Envoy calls: worker processes, metrics and health.",
         "router-service serve config.yaml --workers 4 --listen unix:/run/router/router.sock",

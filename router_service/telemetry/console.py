@@ -14,12 +14,11 @@ from router_service.routing.decision import Reason
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-# A model was chosen as somebody wished; every other reason is the default model's, and worth a look.
-_WISHED = frozenset({Reason.REQUESTED, Reason.MATCHED})
-
+# A line of the usual names is 100 columns wide.
 SOURCE_COLUMNS = 10  # "preference"
-ROUTE_COLUMNS = 20
-MODEL_COLUMNS = 32
+ROUTE_COLUMNS = 18  # "code understanding"
+MODEL_COLUMNS = 28  # "anthropic/claude-sonnet-4-5"
+REASON_COLUMNS = 15  # "no_route 0.27"
 
 
 class Style(StrEnum):
@@ -35,6 +34,8 @@ class Style(StrEnum):
 
 
 _RESET = "\x1b[0m"
+# Every reason that is not in here is the default model's, and worth a look.
+_REASON_STYLES: dict[str, Style] = {Reason.REQUESTED: Style.PLAIN, Reason.MATCHED: Style.GREEN}
 _LEVEL_STYLES = {"debug": Style.DIM, "info": Style.PLAIN, "warning": Style.YELLOW}
 
 Paint = Callable[[Style, str], str]
@@ -72,13 +73,13 @@ def _decided(fields: Mapping[str, object], paint: Paint) -> str:
     confidence = fields.get("confidence")
     sure = f" {confidence:.2f}" if isinstance(confidence, float) else ""
     instead_of = f" ({_shown(fields['failed'])})" if "failed" in fields else ""
-    style = Style.GREEN if fields.get("reason") in _WISHED else Style.YELLOW
-    why = _column(fields, "reason") + sure + instead_of
+    reason = _column(fields, "reason")
+    style = _REASON_STYLES.get(reason, Style.YELLOW)
     return _columns(
         paint(Style.CYAN, _column(fields, "source", SOURCE_COLUMNS)),
         _column(fields, "route", ROUTE_COLUMNS),
         "→ " + paint(Style.BOLD, _column(fields, "model", MODEL_COLUMNS)),
-        paint(style, why),
+        paint(style, f"{reason + sure + instead_of:<{REASON_COLUMNS}}"),
         paint(Style.DIM, _milliseconds(fields)),
     )
 
@@ -88,7 +89,7 @@ def _rejected(fields: Mapping[str, object], paint: Paint) -> str:
         paint(Style.RED, f"{'rejected':<{SOURCE_COLUMNS}}"),
         _column(fields, "param", ROUTE_COLUMNS),
         "→ " + paint(Style.BOLD, _column(fields, "status", MODEL_COLUMNS)),
-        paint(Style.RED, _column(fields, "reason")),
+        paint(Style.RED, _column(fields, "reason", REASON_COLUMNS)),
         paint(Style.DIM, _milliseconds(fields)),
     )
 
@@ -109,7 +110,7 @@ def _column(fields: Mapping[str, object], name: str, width: int = 0) -> str:
 
 def _milliseconds(fields: Mapping[str, object]) -> str:
     ms = fields.get("ms")
-    return f"{ms:.1f} ms" if isinstance(ms, float) else ""
+    return f"{ms:6.1f} ms" if isinstance(ms, float) else ""
 
 
 def _shown(value: object) -> str:
