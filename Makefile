@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install run test test-sidecar test-image eval lint format proto lock clean
+.PHONY: help install run test test-sidecar test-image eval lint format envoy proto lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ lint: install ## ruff, mypy --strict, import-linter
 
 format: install ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+envoy: install ## Render examples/demo.yaml into envoy/, the reference that the docs and tests read
+	@OPENAI_API_KEY='$$OPENAI_API_KEY' ANTHROPIC_API_KEY='$$ANTHROPIC_API_KEY' \
+	  $(BIN)/router-service envoy render examples/demo.yaml --out envoy \
+	  --mount /etc/envoy --ca-file /etc/ssl/certs/ca-certificates.crt
 
 proto: install ## Generate router_service/_generated from proto/
 	@$(BIN)/python -m grpc_tools.protoc -Irouter_service/_generated=proto -I$$($(BIN)/python -c "import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / '_proto')") \

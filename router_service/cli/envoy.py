@@ -170,16 +170,16 @@ def _report(loaded: Loaded, deployment: Deployment, out: Path, written: Written)
     lines += [f"  {SECRETS + '/':<15} {told}: the providers' keys, readable by you alone"]
     if loaded.missing:
         lines += ["", f"Without a key, and refused until rendered with one: {', '.join(loaded.missing)}"]
-    return "\n".join([*lines, "", f"Start it with: {_envoy()} -c {deployment.directory}/bootstrap.json"])
+    return "\n".join([*lines, "", f"Start it with: {_envoy(out, deployment)} -c {deployment.directory}/bootstrap.json"])
 
 
 def _among(names: tuple[str, ...]) -> int:
     return sum(name.startswith(f"{SECRETS}/") for name in names)
 
 
-def _envoy() -> str:
-    """What to type for Envoy here."""
-    if shutil.which("envoy"):
+def _envoy(out: Path, deployment: Deployment) -> str:
+    """What to type for Envoy, here or where the files will be mounted."""
+    if shutil.which("envoy") or deployment.directory != str(out):
         return "envoy"
     try:
         return str(find_envoy())

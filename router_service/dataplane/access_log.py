@@ -47,8 +47,8 @@ REQUEST_FIELDS: Mapping[str, str] = {
     "served_by": "%RESP(X-ROUTER-SERVED-BY)%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     "duration_ms": "%DURATION%",
-    "request_ms": "%REQUEST_DURATION%",  # until the whole request was received
-    "first_byte_ms": "%RESPONSE_DURATION%",  # until the upstream's first byte
+    "request_ms": "%REQUEST_DURATION%",  # to the request's last byte
+    "first_byte_ms": "%RESPONSE_DURATION%",  # to the provider's first byte
     "router_headers_us": f"%FILTER_STATE({_EXT_PROC}:FIELD:request_header_latency_us)%",
     "router_body_us": f"%FILTER_STATE({_EXT_PROC}:FIELD:request_body_total_latency_us)%",
     "bytes_received": "%BYTES_RECEIVED%",

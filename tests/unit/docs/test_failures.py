@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from router_service.dataplane.local_replies import EDGE_REPLIES, MODEL_REPLIES
 from router_service.errors import RequestError
 from router_service.routing.decision import Reason
 
@@ -23,6 +24,11 @@ def test_every_refusal_stands_in_the_table_with_its_status_and_words() -> None:
         (status, code.strip("`"), reason.strip("`")) for _, status, code, reason in table("Requests that are refused")
     }
     assert written == {(str(error.status), error.code, error.reason) for error in RequestError.__subclasses__()}
+
+
+def test_every_answer_of_envoys_stands_in_the_table_with_its_status() -> None:
+    written = {(int(status), code.strip("`")) for status, code, _ in table("Requests that Envoy answers")}
+    assert written == {(reply.status, reply.code) for reply in (*EDGE_REPLIES, *MODEL_REPLIES)}
 
 
 def test_every_reason_stands_in_the_table() -> None:
