@@ -29,6 +29,11 @@ test-sidecar: install ## Start the Kubernetes pod's containers as processes, and
 	@ROUTER_SERVICE_PRIVATE_NETWORK=1 unshare --net --mount --pid --fork --kill-child --mount-proc \
 	  sh -c 'ip link set lo up && exec $(BIN)/pytest tests/sidecar'
 
+test-image: install ## Build the image without an engine or a registry, and route through it (root, buildah, debootstrap)
+	@$(BIN)/python -m tests.image.buildah
+	@test ! -f build/image-test/image.json || ROUTER_SERVICE_PRIVATE_NETWORK=1 unshare --net --mount --pid --fork \
+	  --kill-child --mount-proc sh -c 'ip link set lo up && exec $(BIN)/pytest tests/image'
+
 eval: install ## Measure the embedded classifier on the cases in tests/data/cases
 	@$(BIN)/router-service eval tests/data/cases/*.jsonl --routes tests/data/cases/routes.yaml
 

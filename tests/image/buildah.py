@@ -1,4 +1,4 @@
-"""Building and starting the image without an engine and without a registry: Debian's buildah, chroot isolation.
+"""Building the image without an engine and without a registry: Debian's buildah, chroot isolation.
 
 The base that the Dockerfile names is put in place under that name by debootstrap: Debian's own slim images are made the
 same way, from the same packages. Needs root, `buildah` and `debootstrap`; everything stays under build/image-test.
@@ -6,13 +6,13 @@ same way, from the same packages. Needs root, `buildah` and `debootstrap`; every
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +20,7 @@ DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 WORK = ROOT / "build" / "image-test"
 SUITE = "trixie"  # the release that the base's number stands for
 IMAGE = "router-service:test"
+DESCRIBED = WORK / "image.json"  # what the tests get to know of it
 
 # The CA that signs what this machine's proxies say, if any; in the build container only.
 _HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -87,32 +88,27 @@ def build() -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A container of the image; its file system is read-only to what runs in it but for the volumes."""
-
-    id: str
-    volumes: Mapping[Path, str]
-
-    def command(self, *arguments: str) -> list[str]:
-        """What starts the image's entry point with these arguments, in the foreground."""
-        volumes = [f"--volume={source}:{target}" for source, target in self.volumes.items()]
-        return _command(
-            ["run", "--isolation=chroot", "--network=host", *volumes, self.id, "--", "router-service", *arguments]
-        )
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*arguments), env=_environment(), capture_output=True, text=True, check=False)
-
-    def start(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-        with log.open("wb") as output:
-            return subprocess.Popen(
-                self.command(*arguments), env=_environment(), stdout=output, stderr=output, start_new_session=True
-            )
+def unpack() -> None:
+    """The image's file system as a directory, and its configuration, for the tests: they run without a network."""
+    container = buildah("from", "--pull-never", IMAGE)
+    config = json.loads(buildah("inspect", "--type=image", IMAGE))["Docker"]["config"]
+    described = {
+        "root": buildah("mount", container),
+        "config": config,
+        "size": buildah("images", "--format={{.Size}}", IMAGE),
+    }
+    DESCRIBED.write_text(json.dumps(described))
 
 
-def container(volumes: Mapping[Path, str]) -> Container:
-    return Container(buildah("from", "--pull-never", IMAGE), volumes)
+def main() -> int:
+    DESCRIBED.unlink(missing_ok=True)
+    if (reason := missing()) is not None:
+        print(f"test-image is skipped: {reason}")
+        return 0
+    WORK.mkdir(parents=True, exist_ok=True)
+    build()
+    unpack()
+    return 0
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
@@ -144,3 +140,7 @@ def _pip_conf() -> str:
     if asked.returncode == 0:
         lines.append(f"index-url = {asked.stdout.strip()}")
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,76 +7,20 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
 
 from router_service.dataplane.drain import POLL_S
 from router_service.demo.answers import mask
-from tests.deploy import overlays
-from tests.deploy.manifests import pods
-from tests.sidecar.containers import Container, answers, images_of_this_machine
+from tests.sidecar.containers import answers, images_of_this_machine
 from tests.sidecar.kubernetes import RunningPod
-
-KEY = "sk-of-the-secret"
-
-CONFIG = """
-service:
-  listen: unix:/run/router-service/router.sock
-model_providers:
-  - {model: demo/general, base_url: "http://127.0.0.1:8081", access_key: $OPENAI_API_KEY, default: true}
-  - {model: demo/coder, base_url: "http://127.0.0.1:8082"}
-model_aliases:
-  fast: {target: demo/general}
-routing_preferences:
-  - name: code generation
-    description: generating new code snippets, functions, or boilerplate based on user prompts
-    models: [demo/coder]
-"""
-
-
-def chat(**body: object) -> tuple[dict[str, str], dict[str, object]]:
-    """The answer's headers and body."""
-    request = Request(
-        "http://127.0.0.1:10000/v1/chat/completions",
-        json.dumps({"messages": [{"role": "user", "content": "hello"}], **body}).encode(),
-        {"content-type": "application/json"},
-    )
-    with urlopen(request, timeout=20) as response:  # noqa: S310 - always http
-        return {name.lower(): value for name, value in response.headers.items()}, json.loads(response.read())
+from tests.sidecar.standalone import KEY, chat, running_standalone
 
 
 @pytest.fixture(scope="module")
 def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPod]:
-    """Running, with a configuration and a key of our own in the overlay, and two demo providers beside it."""
-    directory = tmp_path_factory.mktemp("pod")
-    directory.chmod(0o755)
-    overlays.copy(directory / "kubernetes")
-    standalone = directory / "kubernetes" / "overlays" / "standalone"
-    (standalone / "config.yaml").write_text(CONFIG)
-    (standalone / "keys.env").write_text(f"OPENAI_API_KEY={KEY}\n")
-    resources = overlays.build_directory(standalone)
-    images = images_of_this_machine()
-    providers = [
-        Container(
-            f"provider-{port}",
-            images["router-service"],
-            ("demo-provider", f"--name={name}", f"--port={port}"),
-            env={},
-            volumes=(),
-            uid=65532,
-            gid=65532,
-            read_only_root=True,
-        ).start(directory)
-        for name, port in (("general", 8081), ("coder", 8082))
-    ]
-    running = RunningPod(next(pods(resources)), resources, images, directory)
-    try:
-        running.start()
+    with running_standalone(tmp_path_factory.mktemp("pod"), images_of_this_machine()) as running:
         yield running
-    finally:
-        for process in (*running.processes.values(), *providers):
-            process.kill()
 
 
 def test_it_routes_by_model_alias_and_preference(pod: RunningPod) -> None:
