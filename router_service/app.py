@@ -17,7 +17,6 @@ from router_service.classify import Classifier
 from router_service.classify.embedded import EmbeddedClassifier
 from router_service.classify.encoder import load_encoder
 from router_service.classify.facts import Facts
-from router_service.classify.measured import MeasuredClassifier
 from router_service.classify.opening import open_classifier
 from router_service.config.load import Loaded
 from router_service.config.models import Config
@@ -79,7 +78,7 @@ async def run_worker(loaded: Loaded, address: str, metrics: Metrics, log: Log, *
         loaded.catalog,
         open_embedded=lambda: open_embedded(loaded),
         watcher=ModelServerLog(log),
-        measured=lambda classifier: MeasuredClassifier(classifier, metrics),
+        meter=metrics,
     ) as classifier:
         worker = Worker(loaded.config, loaded.catalog, classifier, Recorder(metrics, log))
         if reflection:

@@ -13,7 +13,7 @@ from router_service.classify import Classifier
 from router_service.classify.answer_cache import AnswerCache
 from router_service.classify.arch_router import ArchRouter, Bounds
 from router_service.classify.backend import Backend
-from router_service.classify.chain import Chain, first_share_s
+from router_service.classify.chain import Chain, Meter, first_share_s
 from router_service.classify.model_server import ModelServer
 from router_service.classify.openai import OpenAIBackend
 from router_service.classify.replicas import Replicas, Resolver, resolve_host
@@ -39,9 +39,9 @@ async def open_classifier(
     *,
     open_embedded: Callable[[], Classifier],
     watcher: Watcher,
-    measured: Callable[[Classifier], Classifier] = lambda classifier: classifier,
+    meter: Meter | None = None,
 ) -> AsyncIterator[Classifier]:
-    """What requests meet: the configured classifiers, each wrapped in `measured`, as one chain with one deadline."""
+    """What requests meet: the configured classifiers as one chain with one deadline."""
     router = config.router
     async with AsyncExitStack() as stack:
         classifiers: list[Classifier] = []
@@ -56,7 +56,7 @@ async def open_classifier(
             embedded = open_embedded()
             stack.push_async_callback(embedded.aclose)
             classifiers.append(embedded)
-        yield Chain([measured(classifier) for classifier in classifiers], timeout_s=router.timeout)
+        yield Chain(classifiers, timeout_s=router.timeout, meter=meter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from router_service.classify.chain import Chain, first_share_s
 from router_service.routing.decision import ANSWERED, Classification, Reason
+from router_service.telemetry.metrics import Metrics
 from tests.unit.classify.fakes import HELLO, Clock, FakeClassifier
 
 MATCHED = Classification(Reason.MATCHED, route="code", confidence=0.9, backend="vllm")
@@ -84,3 +86,44 @@ async def test_closing_the_chain_closes_everyone() -> None:
 )
 def test_the_first_classifier_leaves_time_for_the_next(timeout_s: float, share_s: float) -> None:
     assert first_share_s(timeout_s) == pytest.approx(share_s)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def timed(registry: CollectorRegistry, backend: str, reason: Reason) -> float | None:
+    labels = {"backend": backend, "reason": reason}
+    return registry.get_sample_value("router_classification_seconds_sum", labels)
+
+
+async def test_each_that_was_asked_is_timed_under_its_own_reason(registry: CollectorRegistry) -> None:
+    failed = Classification(Reason.BREAKER_OPEN, backend="vllm", latency_s=0.25)
+    answered = Classification(Reason.NO_ROUTE, backend="embedded", latency_s=0.5)
+    chain = Chain([FakeClassifier(failed), FakeClassifier(answered)], timeout_s=60, meter=Metrics(registry))
+    await chain.classify(HELLO)
+
+    assert timed(registry, "vllm", Reason.BREAKER_OPEN) == 0.25
+    assert timed(registry, "embedded", Reason.NO_ROUTE) == 0.5
+
+
+async def test_one_that_is_too_late_is_timed_as_such(registry: CollectorRegistry) -> None:
+    chain = Chain([FakeClassifier(None, "embedded")], timeout_s=0.01, meter=Metrics(registry))
+    await chain.classify(HELLO)
+
+    seconds = timed(registry, "embedded", Reason.TIMEOUT)
+    assert seconds is not None
+    assert seconds > 0
+
+
+async def test_one_under_way_is_in_flight_until_its_client_goes_away(registry: CollectorRegistry) -> None:
+    held = FakeClassifier(None)
+    asking = asyncio.create_task(Chain([held], timeout_s=60, meter=Metrics(registry)).classify(HELLO))
+    await held.under_way.wait()
+    assert registry.get_sample_value("router_classifications_in_flight") == 1
+    asking.cancel()
+    await asyncio.wait([asking])
+
+    assert registry.get_sample_value("router_classifications_in_flight") == 0
+    assert "router_classification_seconds_sum" not in {s.name for m in registry.collect() for s in m.samples}
