@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import assert_never
+from urllib.parse import unquote
 
 from router_service.errors import (
     BodyTooLarge,
@@ -198,7 +199,8 @@ class Stream:
                 f"{path[:200]} takes {endpoint.method}, not {headers.method[:20]}.", allow=endpoint.method
             )
         if endpoint.method == "GET":
-            name = path.removeprefix(ONE_MODEL) if path.startswith(ONE_MODEL) else None
+            # SDKs send the slash of `provider/id` as %2F.
+            name = unquote(path.removeprefix(ONE_MODEL)) if path.startswith(ONE_MODEL) else None
             return self._answer(
                 Answer(200, models_body(self.catalog) if name is None else model_body(self.catalog, name))
             )

@@ -213,8 +213,9 @@ def test_models_lists_auto_aliases_and_models_but_nothing_internal() -> None:
     ]
 
 
-def test_one_model_is_found_by_its_name_with_the_slash() -> None:
-    answer = new_stream().receive(HeadersReceived("GET", "/v1/models/openai/small", end_of_stream=True))
+@pytest.mark.parametrize("name", ["openai/small", "openai%2Fsmall"])
+def test_one_model_is_found_by_its_name_however_the_slash_is_sent(name: str) -> None:
+    answer = new_stream().receive(HeadersReceived("GET", f"/v1/models/{name}", end_of_stream=True))
     assert isinstance(answer, Answer)
     assert json.loads(answer.body) == {"id": "openai/small", "object": "model", "created": 0, "owned_by": "openai"}
 
