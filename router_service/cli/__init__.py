@@ -63,6 +63,11 @@ COMMANDS: tuple[Entry, ...] = (
         "router-service envoy render router.yaml --out /etc/envoy",
     ),
     Entry(
+        "plan",
+        "How many replicas a load needs, from measured constants.",
+        "router-service plan --rps 2000 --preference-share 0.4",
+    ),
+    Entry(
         "demo-provider",
         "An honest stand-in for an OpenAI-compatible provider, which says what reached it.",
         "router-service demo-provider --port 8080 --name openai",

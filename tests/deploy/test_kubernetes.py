@@ -8,6 +8,7 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 
+from router_service.capacity import model
 from router_service.cli import main
 from tests.deploy import crds, overlays
 from tests.deploy.manifests import Pod, entries, get, name, one, pods
@@ -190,3 +191,11 @@ def test_the_gateways_resources_are_what_the_configuration_renders_to(capsys: py
     directory = overlays.KUBERNETES / "overlays" / "envoy-gateway"
     assert main(["envoy", "render", str(directory / "config.yaml"), "--format", "envoy-gateway"]) == 0
     assert capsys.readouterr().out == (directory / "gateway.yaml").read_text()
+
+
+def test_the_capacity_model_reckons_with_the_manifests_pod() -> None:
+    pod = next(pods(overlays.build("standalone")))
+    limits = {container["name"]: get(container, "resources") for container in pod.containers}
+    assert get(limits, "envoy.limits.cpu") == str(model.ENVOY_CORES_PER_POD)
+    assert get(limits, "router.requests.cpu") == str(model.ROUTER_CORES_PER_POD)
+    assert get(limits, "envoy.limits.memory") == f"{model.ENVOY_MEMORY_PER_POD_BYTES // 1024**3}Gi"

@@ -62,6 +62,10 @@ class Envoy:
         return self._child.stdout
 
     @property
+    def pid(self) -> int:
+        return self._child.process.pid
+
+    @property
     def admin(self) -> str:
         return f"http://{self._admin_file.read_text()}"
 
