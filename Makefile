@@ -51,6 +51,9 @@ envoy: install ## Render examples/demo.yaml into envoy/, the reference that the 
 	  $(BIN)/router-service envoy render examples/demo.yaml --out envoy \
 	  --mount /etc/envoy --ca-file /etc/ssl/certs/ca-certificates.crt
 
+docs: install ## Write the generated tables of docs/configuration.md
+	@$(BIN)/python -m router_service.config.manual docs/configuration.md
+
 proto: install ## Generate router_service/_generated from proto/
 	@$(BIN)/python -m grpc_tools.protoc -Irouter_service/_generated=proto -I$$($(BIN)/python -c "import grpc_tools, pathlib; print(pathlib.Path(grpc_tools.__file__).parent / '_proto')") \
 	  --python_out=. --pyi_out=. $(addprefix router_service/_generated/,$(notdir $(wildcard proto/*.proto)))

@@ -14,6 +14,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, W
 
 from router_service.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration_s, parse_size_bytes
 
+
+def one_or_several(value: object) -> object:
+    """A text alone is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration_s),
@@ -28,7 +34,7 @@ Size = Annotated[
 ]
 Urls = Annotated[
     list[str],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    BeforeValidator(one_or_several),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 
@@ -202,7 +208,10 @@ class Config(Section):
     version: str = Field("v0.4.0", description="Shape of the file. Older ones load too, and become this one.")
     listeners: list[Listener] = Field(default=[Listener()], min_length=1, description="Where clients connect.")
     model_providers: list[ModelProvider] = Field(min_length=1, description="The models and how to reach them.")
-    model_aliases: dict[str, ModelAlias] = Field(default_factory=dict, description="Names of your own for models.")
+    model_aliases: dict[str, ModelAlias] = Field(
+        default_factory=dict,
+        description="Names of your own for models. `NAME: MODEL` is short for `NAME: {target: MODEL}`.",
+    )
     routing_preferences: list[RoutingPreference] = Field(
         default_factory=list, description="Kinds of requests and the models that should serve them."
     )

@@ -56,6 +56,7 @@ def json_schema() -> JsonObject:
             },
         }
     )
+    schema["properties"] = {name: _or_nothing(entry) for name, entry in top.items()}
     del schema["required"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -84,6 +85,23 @@ def _allow_older_providers(definitions: JsonObject) -> None:
     )
 
 
+def _or_nothing(entry: object) -> object:
+    """A section with every line below it commented out is a section of defaults."""
+    assert isinstance(entry, dict)
+    if "$ref" in entry:
+        return {
+            **{key: value for key, value in entry.items() if key != "$ref"},
+            "anyOf": [{"$ref": entry["$ref"]}, _NULL],
+        }
+    if "anyOf" in entry:
+        return {**entry, "anyOf": [*entry["anyOf"], _NULL]}
+    kinds = entry.get("type", [])
+    return {**entry, "type": [*([kinds] if isinstance(kinds, str) else kinds), "null"]} if kinds else entry
+
+
+_NULL: JsonObject = {"type": "null"}
+
+
 def _old(kind: str, instead: str) -> JsonObject:
     return {"type": kind, "description": f"Older shape. {instead}", "deprecated": True}
 
@@ -96,7 +114,7 @@ def _not_served(section: str) -> JsonObject:
 
 
 _OLD_LISTENER: JsonObject = {
-    "type": "object",
+    "type": ["object", "null"],
     "properties": {
         "address": {"type": "string"},
         "port": {"type": "integer", "minimum": 1, "maximum": 65535},

@@ -32,6 +32,24 @@ def parse_size_bytes(value: object) -> int:
     return int(_parse(value, _BYTES, default="B", wrong="is not a size; write it like 512KiB, 32MiB or 10MB"))
 
 
+def format_duration(seconds: float) -> str:
+    """As a file would write it: `500ms`, `30s`, `10m`; the largest unit in which it is a whole number."""
+    return _format(seconds, _SECONDS, smallest="us")
+
+
+def format_size(size_bytes: int) -> str:
+    """As a file would write it: `32MiB`."""
+    return _format(size_bytes, {unit: _BYTES[unit] for unit in ("B", "KiB", "MiB", "GiB")}, smallest="B")
+
+
+def _format(value: float, units: dict[str, float] | dict[str, int], *, smallest: str) -> str:
+    if value == 0:
+        return "0"
+    whole = [unit for unit, size in units.items() if value >= size and round(value / size, 6).is_integer()]
+    unit = whole[-1] if whole else smallest
+    return f"{value / units[unit]:.15g}{unit}"
+
+
 def _parse(value: object, units: dict[str, float] | dict[str, int], *, default: str, wrong: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(wrong)

@@ -1,0 +1,115 @@
+"""`check` and `schema` as they are called: what is printed, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from router_service.cli import main
+
+GOOD = """
+model_providers:
+  - {model: openai/gpt-5, access_key: $ROUTER_TEST_KEY, default: true}
+  - {model: vllm/Qwen/Qwen3-8B, name: house, base_url: "http://[::1]:8000"}
+  - {model: acme/*, base_url: "https://acme.example/api", passthrough_auth: true}
+model_aliases: {fast: house, think: fast, any: auto}
+routing_preferences:
+  - {name: code generation, description: new code snippets and functions, models: [house, gpt-5]}
+"""
+SUMMARY = """\
+FILE can be used.
+
+  listens on   0.0.0.0:10000
+  models       openai/gpt-5        api.openai.com/v1     default
+               vllm/Qwen/Qwen3-8B  http://[::1]:8000/v1  called house, no credential
+               acme/*              acme.example/api      the client's credential
+  aliases      fast   → vllm/Qwen/Qwen3-8B
+               think  → vllm/Qwen/Qwen3-8B
+               any    → the preference that fits
+  preferences  code generation  → vllm/Qwen/Qwen3-8B, then openai/gpt-5
+  classifier   embedded, on this machine's CPU
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ROUTER_TEST_KEY", "secret-key")
+    path = tmp_path / "config.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def check(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    code = main(["check", str(path), *options])
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "secret-key" not in printed.out
+    return code, printed.out.replace(str(path), "FILE")
+
+
+def test_a_good_file_is_summed_up(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(file, capsys) == (0, SUMMARY)
+    assert check(file, capsys, "--strict") == (0, SUMMARY)
+
+
+def test_a_warning_is_told_and_counts_only_if_strict(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROUTER_TEST_KEY")
+    code, out = check(file, capsys)
+    assert code == 0
+    assert out.startswith(
+        "FILE:3: warning: model_providers[0].access_key: the environment variable ROUTER_TEST_KEY is not set; "
+        "export ROUTER_TEST_KEY=… before starting\n\nFILE can be used, with 1 warning.\n"
+    )
+    assert "default, ROUTER_TEST_KEY not set" in out
+    assert check(file, capsys, "--strict") == (1, out)
+
+
+def test_a_wrong_file_is_told_with_the_number_of_errors(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(GOOD + "limit: {}\ntracing: {}\n")
+    assert check(file, capsys) == (
+        2,
+        "FILE:9: limit: is not a known key; did you mean limits?\n"
+        "FILE:10: warning: tracing: is not served here: no traces are sent; remove it\n"
+        "\n"
+        "FILE cannot be used: 1 error and 1 warning.\n",
+    )
+
+
+def test_json_has_the_problems_and_what_the_file_means(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(GOOD + "tracing: {}\n")
+    code, out = check(file, capsys, "--json")
+    said = json.loads(out)
+    assert (code, said["usable"], said["default"]) == (0, True, "openai/gpt-5")
+    assert said["problems"] == [
+        {
+            "severity": "warning",
+            "line": 9,
+            "path": "tracing",
+            "what": "is not served here: no traces are sent",
+            "todo": "remove it",
+        }
+    ]
+    assert said["preferences"] == {"code generation": ["vllm/Qwen/Qwen3-8B", "openai/gpt-5"]}
+    assert said["missing"] == {}
+
+
+def test_json_of_a_wrong_file_has_only_the_problems(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text("limits: {}\n")
+    code, out = check(file, capsys, "--json")
+    assert (code, json.loads(out)["usable"]) == (2, False)
+    assert [problem["path"] for problem in json.loads(out)["problems"]] == ["model_providers"]
+
+
+def test_a_long_table_is_cut(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = "".join(f"  - {{model: vllm/m{n}, base_url: 'http://h'}}\n" for n in range(30))
+    file.write_text(f"model_providers:\n{models}")
+    assert "               … and 5 more\n" in check(file, capsys)[1]
+
+
+def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert "model_providers" in json.loads(capsys.readouterr().out)["properties"]
