@@ -1,7 +1,7 @@
 """Envoy messages as JSON (proto3's mapping, field names as in the .proto), fast.
 
 betterproto2 can do it itself, but builds a validator and resolves type hints for every message it visits, and an `Any`
-is serialised, parsed and visited again at each level: 23 s for 200 models against half a second here. Messages are
+is serialised, parsed and visited again at each level: fifty times as long, half a minute for 200 models. Messages are
 validated when they are constructed, so nothing is lost. A test holds this against betterproto2's own output.
 
 Mapping: https://protobuf.dev/programming-guides/json/

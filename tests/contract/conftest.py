@@ -22,6 +22,7 @@ from multidict import CIMultiDictProxy
 from router_service.config.models import Config
 from tests.support.envoy import Envoy, write_rendered
 from tests.support.ext_proc import ScriptedRouter, route_by_model
+from tests.support.http2_provider import Http2Provider
 from tests.support.ports import refused_port
 from tests.support.providers import Provider, answer_ok
 
@@ -83,6 +84,7 @@ class Plane:
     client: Client
     timed: Client
     providers: dict[str, Provider]
+    http2: Http2Provider
     directory: Path
 
     async def logged(self, reply: Reply, event: str = "request") -> dict[str, object]:
@@ -92,11 +94,11 @@ class Plane:
         return cast("dict[str, object]", json.loads(line))
 
 
-def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    """A server certificate for these names; offers HTTP/1.1 alone, as aiohttp speaks no other."""
+def server_tls(authority: trustme.CA, *names: str, alpn: str = "http/1.1") -> ssl.SSLContext:
+    """A server certificate for these names, and the one protocol that the server speaks."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(context)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([alpn])
     return context
 
 
@@ -116,9 +118,11 @@ async def running_plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
                 "tls by address": Provider(tls=server_tls(authority, "127.0.0.1")),
             }.items()
         }
+        http2 = await stack.enter_async_context(Http2Provider(server_tls(authority, "127.0.0.1", alpn="h2")))
         refused = stack.enter_context(refused_port())
         router = await stack.enter_async_context(ScriptedRouter())
-        config = _config({name: provider.port for name, provider in providers.items()}, refused)
+        ports = {name: provider.port for name, provider in providers.items()}
+        config = _config({**ports, "http2": http2.port}, refused)
         write_rendered(
             config, directory, [router.address], ca_file=str(directory / "ca.pem"), missing={"test/missing-key"}
         )
@@ -130,6 +134,7 @@ async def running_plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
             Client(session, f"http://127.0.0.1:{envoy.port('egress')}"),
             Client(session, f"http://127.0.0.1:{envoy.port('timed')}"),
             providers,
+            http2,
             directory,
         )
 
@@ -165,6 +170,7 @@ def _config(ports: Mapping[str, int], refused: int) -> Config:
                 {"model": "test/unresolvable", "base_url": "http://nowhere.invalid"},
                 {"model": "test/tls", "base_url": tls, "http_host": "provider.test"},
                 {"model": "test/tls-by-address", "base_url": f"https://127.0.0.1:{ports['tls by address']}"},
+                {"model": "test/http2", "base_url": f"https://127.0.0.1:{ports['http2']}", "access_key": "sk-http2"},
                 {"model": "test/tls-other-name", "base_url": tls, "http_host": "other.test"},
                 {"model": "test/tls-no-name", "base_url": tls},
             ],

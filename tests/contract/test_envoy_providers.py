@@ -83,6 +83,15 @@ async def test_a_provider_is_reached_by(plane: Plane, model: str) -> None:
     assert (reply.status, json.loads(reply.body)["model"]) == (200, model)
 
 
+async def test_http2_is_spoken_where_the_provider_offers_it(plane: Plane) -> None:
+    reply = await plane.client.post("test/http2")
+    assert (reply.status, reply.body) == (200, b"{}")
+    seen = plane.http2.received[-1]
+    assert seen[":path"] == CHAT
+    assert seen[":authority"] == f"127.0.0.1:{plane.http2.port}"
+    assert seen["authorization"] == "Bearer sk-http2"
+
+
 @pytest.mark.parametrize(
     ("model", "alert"),
     [

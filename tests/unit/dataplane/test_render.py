@@ -57,6 +57,11 @@ def test_every_cluster_that_a_route_names_and_every_listener_that_a_cluster_name
             assert internal == {"envoy_internal_address": {"server_listener_name": name}}
 
 
+def test_envoy_has_the_two_names_without_which_it_refuses_secrets() -> None:
+    node = json.loads(render(CONFIG, DEPLOYMENT)["bootstrap.json"])["node"]
+    assert (node["id"], node["cluster"]) == ("router-service", "router-service")
+
+
 def test_the_admin_is_on_loopback() -> None:
     bootstrap = json.loads(render(CONFIG, DEPLOYMENT)["bootstrap.json"])
     assert at(bootstrap, "admin", "address", "socket_address") == {"address": "127.0.0.1", "port_value": 9901}
