@@ -11,8 +11,8 @@ from typing import Any
 POLL_S = 0.05
 
 
-def stop_signal() -> asyncio.Future[signal.Signals]:
-    """The next SIGTERM or SIGINT, from this call on. Later ones are ignored until this is called again."""
+def stop_signal(*others: signal.Signals) -> asyncio.Future[signal.Signals]:
+    """The next SIGTERM, SIGINT or of `others`, from this call on. Later ones are ignored until this is called again."""
     loop = asyncio.get_running_loop()
     received: asyncio.Future[signal.Signals] = loop.create_future()
 
@@ -20,7 +20,7 @@ def stop_signal() -> asyncio.Future[signal.Signals]:
         if not received.done():
             received.set_result(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, *others):
         loop.add_signal_handler(number, receive, number)
     return received
 

@@ -77,7 +77,21 @@ COMMANDS: tuple[Entry, ...] = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parse(list(sys.argv[1:] if argv is None else argv))
+        return cast("Callable[[argparse.Namespace], int]", args.run)(args)
+    except RouterError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `router-service … | head`
+        sys.stderr.close()
+        return 1
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """The arguments, `run` of the subcommand among them."""
     parser = argparse.ArgumentParser(prog="router-service", description="Routes LLM requests inside Envoy.")
     parser.add_argument("--version", action="version", version=f"router-service {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -96,14 +110,4 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = cast(Command, import_module(entry.module))
             command.add_arguments(subparser)
             subparser.set_defaults(run=command.run)
-    args = parser.parse_args(arguments)
-    try:
-        return cast("Callable[[argparse.Namespace], int]", args.run)(args)
-    except RouterError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `router-service … | head`
-        sys.stderr.close()
-        return 1
+    return parser.parse_args(arguments)

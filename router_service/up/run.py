@@ -6,6 +6,7 @@ Whatever happens, everything that was started has ended when `run` returns.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -86,7 +87,7 @@ def _private_directory() -> TemporaryDirectory[str]:
 
 async def _run(plan: UpPlan, executable: Path, directory: Path, log: Log, say: Say) -> None:
     paint = painter(plan.logs.colour)
-    watch = _Watch(stop_signal())
+    watch = _Watch(stop_signal(signal.SIGHUP))  # a terminal that is closed is a goodbye, too
     arrangement = arrange(plan.loaded)
     for line in provider_lines(arrangement, paint):
         say(line)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 COMMAND = Path(sys.executable).with_name("router-service")
 ROOT = Path(__file__).parents[2]
@@ -18,16 +19,19 @@ def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[s
     `env` is the whole environment beside PATH and HOME, so that a developer's provider keys never get into a test.
     """
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = subprocess.Popen(
-        [str(COMMAND), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**inherited, **(env or {})},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with TemporaryDirectory(
+        prefix="rs-", ignore_cleanup_errors=True
+    ) as temporary:  # where a process that is killed may leave what it likes
+        process = subprocess.Popen(
+            [str(COMMAND), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={"TMPDIR": temporary, **inherited, **(env or {})},
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()

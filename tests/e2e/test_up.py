@@ -169,7 +169,7 @@ def test_what_it_starts_is_for_its_user_alone(up: Up) -> None:
     assert up.directory.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_everything_quietly(stop: signal.Signals, tmp_path: Path) -> None:
     with started(tmp_path) as up:
         children = up.children()
