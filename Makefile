@@ -68,3 +68,6 @@ lock: ## Pin every dependency again, with hashes (needs uv)
 
 clean: ## Remove what make created
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+train: ## Train the embedded classifier's encoder: DATA, BASE and OUT as in training/README.md
+	@training/train.sh $(DATA) $(BASE) $(OUT)

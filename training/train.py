@@ -1,0 +1,222 @@
+"""Train the encoder so that the production score ranks the right route first.
+
+    python train.py --data DIR --base DIR --out FILE [--steps 300] [--seed 7]
+
+Loss of a step (two blocks, see data.py): cross entropy over the candidate routes at temperature 0.05 of the production
+score; half of the same for the whole line alone; a sigmoid term that pushes right pairs above and all others
+below one learned threshold, so that absolute scores mean something. The other block's routes are negatives too, except
+where they score about as high as the right route: they may be right as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from data import Block, Candidate, Group, draw_block, group_weights, load_groups, nearest, read_rows
+from encoder import Encoder, batch, embed, load, save, tokenizer
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+from turns import build
+
+TEMPERATURE = 0.05
+WHOLE_LOSS, SIGMOID_LOSS, TURN_LOSS = 0.5, 1.0, 0.4
+TURNS, TOPICLESS = 20, 6  # turns of a step for the head `opening`, and texts that belong to no route
+WHOLE_SHARE = 0.25
+SURELY_BELOW = (
+    0.1  # another block's route that scores less than this below the right one may also be right: no negative
+)
+NONE_BELOW = 0.35  # the same for a text that belongs to no route of its own block
+FROZEN_LAYERS = 2
+MAX_TOKENS = 48
+EMA = 0.995  # what is written is the running mean of the weights
+WARM_UP = 30  # steps
+# share of blocks per file; own outlines add the square root of their size (data.load_groups)
+WEIGHTS = {
+    "banking77": 1.0, "hwu64": 1.2, "slurp": 0.5, "own_llm_prompts": 2.0, "bbh": 0.5, "gsm8k": 0.0, "mmlu": 1.6,
+}  # fmt: skip
+HELD_OUT = ("snips", "arena_hard", "self_instruct")  # measured, never trained on
+HELD_MMLU = 5  # every fifth question of mmlu.jsonl is kept for measuring
+
+
+class Threshold(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor(0.4))
+        self.scale = nn.Parameter(torch.tensor(15.0))
+
+
+def encode(model: Encoder, tok: Tokenizer, texts: Sequence[str]) -> Tensor:
+    """Two batches, short and long, so that short route texts are not padded to the longest prompt."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    cuts = [0, len(order) // 2, len(order) * 7 // 8, len(order)]
+    vectors = []
+    for start, end in pairwise(cuts):
+        if start < end:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                vectors.append(model(*batch(tok, [texts[i] for i in order[start:end]])))
+    back = torch.empty(len(order), dtype=torch.long)
+    back[torch.tensor(order)] = torch.arange(len(order))
+    return torch.cat(vectors)[back]
+
+
+def scores(text: Tensor, whole: Tensor, parts: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """`index` [routes, parts] into `parts`, -1 where there is none -> production score and whole-line cosine."""
+    cosines = torch.cat([text @ parts.T, text.new_full((len(text), 1), -1.0)], 1)  # index -1 reads the last column
+    top = cosines[:, index].topk(min(2, index.shape[1]), dim=2).values
+    single = (index >= 0).sum(1) < 2
+    best = torch.where(single[None], top[:, :, 0], top.mean(2))
+    line = text @ whole.T
+    return WHOLE_SHARE * line + (1 - WHOLE_SHARE) * best, line
+
+
+def step_loss(
+    model: Encoder, tok: Tokenizer, blocks: Sequence[Block], turns: Sequence[tuple[str, int]], gate: Threshold
+) -> Tensor:
+    candidates: list[Candidate] = [c for block in blocks for c in block.candidates]
+    texts = [t for block in blocks for t in block.texts]
+    unique = list(
+        dict.fromkeys(
+            [*texts, *(t for t, _ in turns), *(c.whole for c in candidates), *(p for c in candidates for p in c.parts)]
+        )
+    )
+    place = {t: i for i, t in enumerate(unique)}
+    vectors = encode(model, tok, unique)
+    width = max(len(c.parts) for c in candidates)
+    used = sorted({place[p] for c in candidates for p in c.parts})
+    column = {p: i for i, p in enumerate(used)}
+    index = torch.full((len(candidates), width), -1)
+    for row, c in enumerate(candidates):
+        index[row, : len(c.parts)] = torch.tensor([column[place[p]] for p in c.parts])
+    text, whole = vectors[[place[t] for t in texts]], vectors[[place[c.whole] for c in candidates]]
+    total, line = scores(text, whole, vectors[used], index)
+
+    owner = torch.tensor([b for b, block in enumerate(blocks) for _ in block.texts])
+    home = torch.tensor([b for b, block in enumerate(blocks) for _ in block.candidates])
+    offset = [0]
+    for block in blocks:
+        offset.append(offset[-1] + len(block.candidates))
+    label = torch.tensor([offset[b] + n if n >= 0 else -1 for b, block in enumerate(blocks) for n in block.labels])
+    foreign = owner[:, None] != home[None]
+    known = label >= 0
+    with torch.no_grad():
+        own = total.gather(1, label.clamp(min=0)[:, None])
+        limit = torch.where(known[:, None], own - SURELY_BELOW, torch.full_like(own, NONE_BELOW))
+        masked = foreign & (total > limit)
+    ranked = [
+        functional.cross_entropy(s[known].masked_fill(masked[known], -9) / TEMPERATURE, label[known])
+        for s in (total, line)
+    ]
+    target = torch.zeros_like(total)
+    target[known, label[known]] = 1
+    logits = (total - gate.bias) * gate.scale
+    each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    weight = torch.where(target > 0, 5.0, 1.0) * ~masked
+    sigmoid = (each * weight).sum() / weight.sum()
+    opening = model.turn(vectors[[place[t] for t, _ in turns]])
+    turn = functional.binary_cross_entropy_with_logits(opening, torch.tensor([float(y) for _, y in turns]))
+    return ranked[0] + WHOLE_LOSS * ranked[1] + SIGMOID_LOSS * sigmoid + TURN_LOSS * turn
+
+
+def prepare(groups: Sequence[Group], base: Encoder, tok: Tokenizer) -> None:
+    for group in groups:
+        lines = [f"{n}: {d[0] if d else n}" for n, d in zip(group.names, group.descriptions, strict=True)]
+        group.neighbours = nearest(embed(base, tok, lines).numpy())
+
+
+def with_topicless(block: Block, texts: Sequence[str]) -> Block:
+    return replace(block, texts=(*block.texts, *texts), labels=(*block.labels, *[-1] * len(texts)))
+
+
+def held_out(folder: Path) -> set[str]:
+    return {row["text"] for row in read_rows(folder / "mmlu.jsonl")[::HELD_MMLU]}
+
+
+def main() -> None:
+    args = arguments()
+    rng = random.Random(args.seed)
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    tok = tokenizer(args.base / "tokenizer.json", MAX_TOKENS)
+    base = load(args.base / "model.safetensors")
+    model = load(args.start) if args.start else copy.deepcopy(base)
+    for name, parameter in model.named_parameters():
+        frozen = name.startswith("embeddings.") or any(f"layer.{i}." in name for i in range(FROZEN_LAYERS))
+        parameter.requires_grad = not frozen
+    gate = Threshold()
+    head = list(model.opening.parameters())
+    trained = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("opening.")]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": trained, "lr": args.rate},
+            {"params": [gate.bias], "lr": 1e-3},
+            {"params": [gate.scale], "lr": 0.02},
+            {"params": head, "lr": 5e-3},
+        ],
+        weight_decay=0.01,
+    )
+    peaks = [group["lr"] for group in optimiser.param_groups]
+    groups = load_groups(WEIGHTS, args.data, sorted(args.own.glob("*.txt")), held_out(args.data))
+    groups = [g for g in groups if g.weight > 0 and sum(map(len, g.texts))]
+    prepare(groups, base, tok)
+    opened, continued, topicless = build(args.data, args.own, args.seed)
+    weights = group_weights(groups)
+    print({g.name: (len(g.names), sum(map(len, g.texts)), round(w, 2)) for g, w in zip(groups, weights, strict=True)})
+    averaged = {n: p.detach().clone() for n, p in model.named_parameters()}
+    trace: list[float] = []
+    for step in range(args.steps):
+        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+            group["lr"] = peak * min(1.0, (step + 1) / WARM_UP) * max(0.03, 1 - step / args.steps)
+        first, second = rng.choices(groups, weights, k=2)
+        turns = [(t, 1) for t in rng.sample(opened, TURNS // 2)] + [(t, 0) for t in rng.sample(continued, TURNS // 2)]
+        blocks = [with_topicless(draw_block(first, rng), rng.sample(topicless, TOPICLESS)), draw_block(second, rng)]
+        loss = step_loss(model, tok, blocks, turns, gate)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+        trace.append(float(loss.detach()))
+        with torch.no_grad():
+            for n, p in model.named_parameters():
+                if p.requires_grad:
+                    averaged[n].lerp_(p, 1 - min(EMA, (step + 1) / (step + 11)))
+        if step % 20 == 19 or step + 1 == args.steps:
+            recent = trace[-60:]
+            print(
+                f"{step + 1} steps, loss {sum(recent) / len(recent):.3f}, threshold {gate.bias.item():.3f}", flush=True
+            )
+            write(averaged, args.out)
+
+
+def write(state: dict[str, Tensor], path: Path) -> None:
+    model = Encoder()
+    model.load_state_dict(state)
+    partial = path.with_suffix(".partial")
+    save(model, partial)
+    partial.replace(path)
+
+
+def arguments() -> argparse.Namespace:
+    here = Path(__file__).parent
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the .jsonl files named in README.md")
+    parser.add_argument("--base", type=Path, required=True, help="folder with model.safetensors and tokenizer.json")
+    parser.add_argument("--out", type=Path, required=True, help="where the tuned weights go (.safetensors)")
+    parser.add_argument("--own", type=Path, default=here / "data_own", help="folder of our own outlines")
+    parser.add_argument("--start", type=Path, help="weights to start from instead of the base")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--rate", type=float, default=5e-5)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
