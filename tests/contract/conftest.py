@@ -148,7 +148,7 @@ def _config(ports: Mapping[str, int], refused: int) -> Config:
                 {"name": "egress", "address": "127.0.0.1"},
                 {"name": "timed", "address": "127.0.0.1", "timeout": "500ms"},
             ],
-            "router": {"timeout": "100ms"},
+            "router": {"timeout": "2s"},  # the wait for a silent service; short enough to test, long for a busy machine
             "model_providers": [
                 {"model": "test/plain", "base_url": plain, "access_key": "sk-plain"},
                 {
