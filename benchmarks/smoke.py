@@ -121,9 +121,9 @@ def _with_plain_listener(lds: str) -> str:
     plain = json.loads(json.dumps(routed)) | {"name": "plain"}
     manager = plain["filter_chains"][0]["filters"][0]["typed_config"]
     manager["http_filters"] = [f for f in manager["http_filters"] if f["name"] != "envoy.filters.http.ext_proc"]
-    route = manager["route_config"]["virtual_hosts"][0]["routes"][0]
-    del route["match"]["headers"], route["route"]["cluster_header"]
-    route["route"]["cluster"] = UPSTREAM
+    for route in manager["route_config"]["virtual_hosts"][0]["routes"]:
+        if route.get("route", {}).pop("cluster_header", None):
+            route["route"]["cluster"] = UPSTREAM
     return json.dumps(response | {"resources": [*response["resources"], plain]})
 
 
