@@ -199,3 +199,25 @@ def test_the_capacity_model_reckons_with_the_manifests_pod() -> None:
     assert get(limits, "envoy.limits.cpu") == str(model.ENVOY_CORES_PER_POD)
     assert get(limits, "router.requests.cpu") == str(model.ROUTER_CORES_PER_POD)
     assert get(limits, "envoy.limits.memory") == f"{model.ENVOY_MEMORY_PER_POD_BYTES // 1024**3}Gi"
+
+
+def test_with_mtls_the_router_is_reached_through_its_envoy_alone(tmp_path: Path) -> None:
+    overlays.copy(tmp_path / "kubernetes")
+    directory = tmp_path / "kubernetes" / "overlays" / "envoy-gateway"
+    kustomization = directory / "kustomization.yaml"
+    wanted = "  - ../../components/router\n"
+    kustomization.write_text(kustomization.read_text().replace(wanted, f"{wanted}  - ../../components/router-mtls\n"))
+    resources = overlays.build_directory(directory)
+    (pod,) = pods(resources)
+    broken = [policy.name for policy in POLICIES for container in pod.containers if not policy.holds(pod, container)]
+    assert broken == []
+    kubernetes_validate.validate(dict(one(resources, "Deployment")), KUBERNETES_VERSIONS[-1], strict=True)
+    router, mtls = pod.containers
+    assert router["args"] == [
+        "serve",
+        "/etc/router-service/config.yaml",
+        "--listen=unix:/run/router-service/router.sock",
+        "--admin=0.0.0.0:9902",
+    ]
+    assert [get(port, "name") for port in entries(router, "ports")] == ["router-admin"]
+    assert [get(port, "name") for port in entries(mtls, "ports")] == ["grpc"]
