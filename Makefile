@@ -25,7 +25,7 @@ run: install ## Start everything for CONFIG (examples/demo.yaml): Envoy, the ser
 test: lint ## Lint, unit, contract (real Envoy) and end-to-end tests
 	@$(BIN)/pytest tests/unit tests/contract tests/e2e tests/deploy
 
-test-sidecar: install ## Start the Kubernetes pod's containers as processes, and route through them (root)
+test-sidecar: install ## Start the Kubernetes pod and the compose file as processes, and route through them (root)
 	@test $$(id -u) = 0 || { echo "test-sidecar needs root, for namespaces: sudo make test-sidecar"; exit 1; }
 	@ROUTER_SERVICE_PRIVATE_NETWORK=1 unshare --net --mount --pid --fork --kill-child --mount-proc \
 	  sh -c 'ip link set lo up && exec $(BIN)/pytest tests/sidecar'

@@ -18,20 +18,24 @@ COMPOSE = ROOT / "deploy" / "compose"
 PROFILES = ("gpu", "monitoring")
 
 
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
-    """Every service, merged and interpolated."""
+def read_services(directory: Path) -> dict[str, dict[str, object]]:
+    """Every service, merged and interpolated; `directory` is for what this needs itself."""
     # `config` needs no engine, yet podman-compose asks for podman's version first.
-    podman = tmp_path_factory.mktemp("bin") / "podman"
+    podman = directory / "podman"
     podman.write_text("#!/bin/sh\necho podman version 5.0.0\n")
     podman.chmod(0o755)
     command = [str(Path(sys.executable).with_name("podman-compose")), "--file", str(COMPOSE / "compose.yaml")]
-    environment = {"PATH": f"{podman.parent}:{os.environ['PATH']}", "HOME": str(podman.parent)}
+    environment = {"PATH": f"{directory}:{os.environ['PATH']}", "HOME": str(directory)}
     profiles = [option for profile in PROFILES for option in ("--profile", profile)]
     read = subprocess.run([*command, *profiles, "config"], capture_output=True, text=True, check=False, env=environment)
     assert read.returncode == 0, read.stderr
     found: dict[str, dict[str, object]] = yaml.safe_load(read.stdout)["services"]
     return found
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+    return read_services(tmp_path_factory.mktemp("compose"))
 
 
 def test_the_file_is_read_with_every_profile(services: dict[str, dict[str, object]]) -> None:
