@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from router_service.config import addresses, environment, prompt_budget, references
+from router_service.config import addresses, environment, preferences, prompt_budget, references
 from router_service.config.build import build_catalog
 from router_service.config.document import Node, parse
 from router_service.config.migrate import migrate
@@ -109,6 +109,7 @@ def _loaded(
     report = Report(validated.root, validated.left_out)
     resolved = environment.resolve(validated.config, environ, report, provider_environ)
     references.check(resolved.config, report, models_known=validated.models_known, without_key=resolved.missing)
+    preferences.check(validated.config, report)
     addresses.check(validated.config, report)
     prompt_budget.check(validated.config, report)
     problems = _in_order([*problems, *report.problems])
@@ -155,4 +156,4 @@ def _unreadable(path: Path, error: OSError) -> Problem:
         )
     if isinstance(error, IsADirectoryError):
         return Problem("", "is a directory", "name the file in it")
-    return Problem("", f"cannot be read: {error.strerror}", "check its permissions")
+    return Problem("", f"cannot be read: {error.strerror}", "check its path and permissions")

@@ -17,8 +17,8 @@ from typing import Literal, get_args, get_origin
 from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
-from router_service.config.migrate import NOT_SERVED
 from router_service.config.models import Config, Section, one_or_several
+from router_service.config.not_served import NOT_SERVED
 from router_service.config.providers import KNOWN, Auth, Provider
 from router_service.config.units import format_duration, format_size, parse_duration_s, parse_size_bytes
 

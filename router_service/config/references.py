@@ -1,7 +1,8 @@
 """What must hold between the sections of a file: names that exist once, are found, and mean what they seem to mean.
 
-Owns every check on model names, aliases and preferences; addresses and ports are `addresses`. A name is looked up with
-the routing core's own `find_model`, so that `check` and a request never disagree.
+Owns every check on model names and aliases; preferences are checked by `preferences`, addresses and ports by
+`addresses`. A name is looked up with
+the routing core's own `match_model`, so that `check` and a request never disagree.
 
 A check takes the validated configuration and reports; it changes nothing. An error is what cannot work. A warning is
 what works otherwise than its author will expect.
@@ -10,23 +11,21 @@ what works otherwise than its author will expect.
 from __future__ import annotations
 
 import difflib
-import itertools
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 
 from router_service.config.models import Config
 from router_service.config.report import Location, Report
-from router_service.errors import InvalidRequest, UnknownModel
+from router_service.errors import InvalidRequest
 from router_service.routing.catalog import WILDCARD, Catalog, Model, Target
-from router_service.routing.resolve import find_model
+from router_service.routing.resolve import match_model
 
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MODEL_ID = re.compile(r"[A-Za-z0-9@~][A-Za-z0-9._:/@+~-]{0,199}")
 _ENTRY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")  # names Envoy clusters, secrets and their files
 _MAX_NAME = 200  # of an alias or a preference; both are response headers
-_MAX_PREFERENCES = 50  # Arch-Router's accuracy falls and its prompt grows with each
-_MIN_WORDS = 3  # of a description
-_SAME_WORDS = 0.8  # share of common words above which two descriptions say the same
+_MOST_SHOWN = 10  # names of a ring of aliases
+_MOST_SUGGESTED = 20  # unknown names for which a near one is searched: 10 ms each among a thousand models
 
 
 def check(config: Config, report: Report, *, models_known: bool = True, without_key: Collection[str] = ()) -> None:
@@ -166,19 +165,22 @@ def _check_names_do_not_hide(config: Config, report: Report) -> None:
 
 
 def _check_alias_cycles(config: Config, report: Report) -> None:
-    reported: set[str] = set()
+    followed: set[str] = set()
     for alias in config.model_aliases:
-        chain = [alias]
-        while (target := config.model_aliases.get(chain[-1])) is not None and target.target not in chain:
-            chain.append(target.target)
-        if target is None or target.target != alias or alias in reported:
+        chain: list[str] = []
+        name = alias
+        while name in config.model_aliases and name not in followed:
+            followed.add(name)
+            chain.append(name)
+            name = config.model_aliases[name].target
+        if name not in chain:
             continue
-        reported.update(chain)
-        if len(chain) == 1:
-            report.error(("model_aliases", alias), "points to itself", "name a model instead")
+        ring = chain[chain.index(name) :]
+        if len(ring) == 1:
+            report.error(("model_aliases", name), "points to itself", "name a model instead")
         else:
-            way = " → ".join(_short(name) for name in (*chain, alias))
-            report.error(("model_aliases", alias), f"goes round in a circle: {way}", "let one of them name a model")
+            way = " → ".join(_short(member) for member in (*ring[:_MOST_SHOWN], name))
+            report.error(("model_aliases", name), f"goes round in a circle: {way}", "let one of them name a model")
 
 
 def _check_names_of_aliases_and_preferences(config: Config, report: Report) -> None:
@@ -196,65 +198,6 @@ def _check_names_of_aliases_and_preferences(config: Config, report: Report) -> N
                 location,
                 f"is longer than {_MAX_NAME} characters, or has a line break",
                 "write a short name in one line",
-            )
-
-
-def _check_preference_names(config: Config, report: Report) -> None:
-    first: dict[str, int] = {}
-    alike: dict[str, int] = {}
-    for index, preference in enumerate(config.routing_preferences):
-        location: Location = ("routing_preferences", index, "name")
-        folded = re.sub(r"[\W_]+", "", preference.name.casefold())
-        if folded == "other":
-            report.error(location, "is the classifier's word for no preference at all", "choose another name")
-        elif preference.name in first:
-            line = report.line(("routing_preferences", first[preference.name], "name"))
-            report.error(location, f"is already the preference in line {line}", "choose another name, or join the two")
-        elif folded in alike:
-            line = report.line(("routing_preferences", alike[folded], "name"))
-            report.warn(
-                location, f"is hard to tell from the preference in line {line}", "choose names that differ in words"
-            )
-        first.setdefault(preference.name, index)
-        alike.setdefault(folded, index)
-
-
-def _check_preference_descriptions(config: Config, report: Report) -> None:
-    preferences = config.routing_preferences
-    if len(preferences) > _MAX_PREFERENCES:
-        report.warn(
-            ("routing_preferences",),
-            f"are {len(preferences)}, which a classifier tells apart less and less surely",
-            f"join similar ones; {_MAX_PREFERENCES} are plenty",
-        )
-    words = [set(re.findall(r"\w+", preference.description.casefold())) for preference in preferences]
-    for index, preference in enumerate(preferences):
-        if len(preference.description.split()) < _MIN_WORDS:
-            report.warn(
-                ("routing_preferences", index, "description"),
-                f"has fewer than {_MIN_WORDS} words to recognise a request by",
-                "describe what such requests are about: things rather than actions",
-            )
-    said: set[int] = set()
-    for one, other in itertools.combinations(range(len(preferences)), 2):
-        both = words[one] | words[other]
-        if other not in said and both and len(words[one] & words[other]) / len(both) >= _SAME_WORDS:
-            said.add(other)
-            line = report.line(("routing_preferences", one, "description"))
-            report.warn(
-                ("routing_preferences", other, "description"),
-                f"says nearly the same as line {line}, so either may be chosen",
-                "say what tells them apart, or join the two",
-            )
-
-
-def _check_selection_policies(config: Config, report: Report) -> None:
-    for index, preference in enumerate(config.routing_preferences):
-        if preference.selection_policy.prefer != "none":
-            report.warn(
-                ("routing_preferences", index, "selection_policy", "prefer"),
-                "needs prices or latencies, which are not read: the models are tried in the order written",
-                "write them in the order you want, and prefer: none",
             )
 
 
@@ -278,24 +221,56 @@ def _check_router(config: Config, report: Report) -> None:
 
 
 def _check_model_names(config: Config, report: Report) -> None:
-    catalog = catalog_of_models(config)
+    names = _ModelNames(config, report)
     for alias, entry in config.model_aliases.items():
-        if entry.target in config.model_aliases or entry.target in config.routing.auto_names:
-            continue
-        near = [*config.model_aliases, *config.routing.auto_names]
-        _check_model_name(catalog, entry.target, ("model_aliases", alias, "target"), report, near)
+        if entry.target not in config.model_aliases and entry.target not in config.routing.auto_names:
+            names.find(
+                entry.target, ("model_aliases", alias, "target"), (*config.model_aliases, *config.routing.auto_names)
+            )
     for index, preference in enumerate(config.routing_preferences):
-        found: dict[str, int] = {}
+        found: set[str] = set()
         for place, name in enumerate(preference.models):
             location: Location = ("routing_preferences", index, "models", place)
-            if name in config.model_aliases and _found(catalog, name) is None:
+            if name in config.model_aliases and _found(names.catalog, name) is None:
                 report.error(location, f'"{_short(name)}" is an alias', f"write {config.model_aliases[name].target}")
                 continue
-            model = _check_model_name(catalog, name, location, report, ())
-            if model is not None and model in found:
+            model = names.find(name, location)
+            if model in found:
                 report.warn(location, f"{model} is already in this list", "remove one of the two")
             elif model is not None:
-                found[model] = place
+                found.add(model)
+
+
+class _ModelNames:
+    """Looks names up, and reports those that name no model."""
+
+    def __init__(self, config: Config, report: Report) -> None:
+        self.catalog = catalog_of_models(config)
+        self._report = report
+        self._suggestions = _MOST_SUGGESTED
+
+    def find(self, name: str, location: Location, more: Sequence[str] = ()) -> str | None:
+        """The model that a name means, as `provider/id`; None, and an error, if there is none."""
+        if name.endswith("/" + WILDCARD):
+            what, todo = "is a wildcard, not a model", f"write one model: {name[:-1]}model-id"
+        else:
+            try:
+                target = match_model(self.catalog, name)
+            except InvalidRequest:
+                choices = sorted(target.model for target in self.catalog.by_bare_id[name])
+                what, todo = "is offered by several providers", f"write {' or '.join(choices)}"
+            else:
+                if target is not None:
+                    return target.model
+                what, todo = "is not a model of this file", self._near(name, more)
+        self._report.error(location, f'"{_short(name)}" {what}', todo)
+        return None
+
+    def _near(self, name: str, more: Sequence[str]) -> str:
+        self._suggestions -= 1
+        known = [*self.catalog.by_name, *self.catalog.by_bare_id, *more] if self._suggestions >= 0 else []
+        near = difflib.get_close_matches(name[:_MAX_NAME], known, n=1)
+        return f"did you mean {near[0]}?" if near else "add it to model_providers, or name one that is there"
 
 
 def _check_preferences_have_a_key(config: Config, report: Report, without_key: Collection[str]) -> None:
@@ -310,29 +285,6 @@ def _check_preferences_have_a_key(config: Config, report: Report, without_key: C
             )
 
 
-def _check_model_name(
-    catalog: Catalog, name: str, location: Location, report: Report, more: Iterable[str]
-) -> str | None:
-    """The model that a name means, as `provider/id`; None, and an error, if there is none."""
-    if name.endswith("/" + WILDCARD):
-        report.error(location, f'"{_short(name)}" is a wildcard, not a model', f"write one model: {name[:-1]}model-id")
-        return None
-    try:
-        return find_model(catalog, name).model
-    except UnknownModel:
-        known = [*catalog.by_name, *catalog.by_bare_id, *more]
-        near = difflib.get_close_matches(name[:_MAX_NAME], known, n=1)
-        report.error(
-            location,
-            f'"{_short(name)}" is not a model of this file',
-            f"did you mean {near[0]}?" if near else "add it to model_providers, or name one that is there",
-        )
-    except InvalidRequest:
-        choices = " or ".join(sorted(target.model for target in catalog.by_bare_id[name]))
-        report.error(location, f'"{_short(name)}" is offered by several providers', f"write {choices}")
-    return None
-
-
 def _found(catalog: Catalog, name: str) -> str | None:
     target = _find(catalog, name)
     return target.model if target is not None else None
@@ -340,8 +292,8 @@ def _found(catalog: Catalog, name: str) -> str | None:
 
 def _find(catalog: Catalog, name: str) -> Target | None:
     try:
-        return find_model(catalog, name)
-    except (UnknownModel, InvalidRequest):
+        return match_model(catalog, name)
+    except InvalidRequest:
         return None
 
 
@@ -359,8 +311,5 @@ _RULES: tuple[Rule, ...] = (
     _check_names_do_not_hide,
     _check_alias_cycles,
     _check_names_of_aliases_and_preferences,
-    _check_preference_names,
-    _check_preference_descriptions,
-    _check_selection_policies,
     _check_router,
 )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 
-from router_service.config.migrate import NOT_SERVED
 from router_service.config.models import Config
+from router_service.config.not_served import NOT_SERVED
 
 JsonObject = dict[str, object]
 

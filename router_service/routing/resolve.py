@@ -39,7 +39,7 @@ def resolve(catalog: Catalog, requested: str | None) -> Named | Auto:
         return Auto()
     alias, name = None, requested
     for _ in range(len(catalog.aliases) + 1):  # a ring of aliases would go on; `check` reports it
-        target = _find(catalog, name)
+        target = match_model(catalog, name)
         if target is not None:
             return Named(target, alias)
         if name not in catalog.aliases:
@@ -52,13 +52,14 @@ def resolve(catalog: Catalog, requested: str | None) -> Named | Auto:
 
 def find_model(catalog: Catalog, name: str) -> Target:
     """The model that `name` means, aliases aside. Raises UnknownModel, or InvalidRequest for an ambiguous bare id."""
-    target = _find(catalog, name)
+    target = match_model(catalog, name)
     if target is None:
         raise _unknown(catalog, name)
     return target
 
 
-def _find(catalog: Catalog, name: str) -> Target | None:
+def match_model(catalog: Catalog, name: str) -> Target | None:
+    """`find_model` without its search for near names: None if there is none. Raises InvalidRequest as it does."""
     if name in catalog.by_name:
         return catalog.by_name[name]
     same_id = catalog.by_bare_id.get(name, ())

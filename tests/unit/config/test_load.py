@@ -76,6 +76,16 @@ def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
     assert _error(tmp_path).endswith("is a directory; name the file in it")
 
 
+def test_a_path_through_a_file_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(SMALLEST)
+    with pytest.raises(ConfigError, match="cannot be read: Not a directory; check its path and permissions"):
+        load(tmp_path / "f.yaml/config.yaml", ENVIRON)
+
+
+def test_a_missing_file_without_others_beside_it_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    assert _error(tmp_path / "none/config.yaml").startswith("DIR/config.yaml: there is no such file; check the path")
+
+
 def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_bytes(b"\xef\xbb\xbf" + SMALLEST.encode())
     assert load(tmp_path / "f.yaml", ENVIRON).warnings == ()

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from router_service.config.load import Loaded, loads
-from router_service.config.migrate import NOT_SERVED
 from router_service.config.models import Config, Listener, ModelProvider, Router, RoutingPreference
+from router_service.config.not_served import NOT_SERVED
 from router_service.errors import ConfigError, format_problem
 
 _OLD_KEYS = ["llm_providers", "overrides", "endpoint", "protocol", "usage", "provider", "llm_routing_model"]

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from router_service.config.migrate import NOT_SERVED
 from router_service.config.models import Config
+from router_service.config.not_served import NOT_SERVED
 from router_service.config.schema import json_schema
 from tests.unit.config.test_examples import FILES as EXAMPLES
 from tests.unit.config.test_migrate import OLD
