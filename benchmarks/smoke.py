@@ -12,9 +12,12 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 from benchmarks.wrk import Load, run_wrk
 from router_service.config.load import load
@@ -22,6 +25,7 @@ from router_service.config.service import UnixAddress
 from router_service.dataplane.deployment import Deployment
 from router_service.dataplane.files import write
 from router_service.dataplane.render import render
+from router_service.errors import SetupError
 from router_service.up.ports import free_ports
 from tests.support.envoy import Envoy
 from tests.support.processes import Child
@@ -107,10 +111,23 @@ def _stack(scratch: Path) -> Iterator[tuple[int, int]]:
         envoy = Envoy(directory)
         children.append(envoy)
         envoy.wait_until_ready()
+        _wait_until_routed(envoy.port("routed"))
         yield envoy.port("plain"), envoy.port("routed")
     finally:
         for child in reversed(children):
             child.stop()
+
+
+def _wait_until_routed(port: int, *, within_s: float = 30.0) -> None:
+    """Until Envoy has found the worker. SetupError if that takes too long."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=5):
+                return
+        except URLError:  # 503 until the first health check has passed
+            time.sleep(0.1)
+    raise SetupError(f"The router did not answer within {within_s:.0f} s.")
 
 
 def _with_plain_listener(lds: str) -> str:
