@@ -43,6 +43,16 @@ lint: install ## ruff, mypy --strict, import-linter
 	@$(BIN)/mypy --no-error-summary
 	@found=$$($(BIN)/lint-imports --no-cache 2>&1) || { echo "$$found"; exit 1; }
 
+lint-deploy: install .venv-checks/.installed ## checkov over every Kubernetes overlay
+	@$(BIN)/python -m tests.deploy.overlays build/overlays
+	@.venv-checks/bin/checkov --config-file tests/deploy/checkov.yaml --directory build/overlays
+
+.venv-checks/.installed: requirements/checks.txt
+	@echo "Installing checkov into .venv-checks (about a minute the first time) …"
+	@$(PYTHON) -m venv .venv-checks
+	@.venv-checks/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checks.txt
+	@touch $@
+
 format: install ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
@@ -65,9 +75,10 @@ lock: ## Pin every dependency again, with hashes (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements/dev.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build -o requirements/build.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group checks -o requirements/checks.txt
 
 clean: ## Remove what make created
-	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-checks build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 train: ## Train the embedded classifier's encoder: DATA, BASE and OUT as in training/README.md
 	@training/train.sh $(DATA) $(BASE) $(OUT)

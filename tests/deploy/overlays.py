@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -55,3 +56,15 @@ def build_directory(directory: Path) -> tuple[Resource, ...]:
     assert built.returncode == 0, built.stderr
     assert not built.stderr, built.stderr  # deprecated fields and the like
     return tuple(yaml.safe_load_all(built.stdout))
+
+
+def main(directory: Path) -> None:
+    """Every built overlay as a file, for checkers that read files."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for overlay in names():
+        (directory / f"{overlay}.yaml").write_text(yaml.safe_dump_all(build(overlay)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
