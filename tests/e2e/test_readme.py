@@ -40,7 +40,7 @@ def address() -> Iterator[str]:
 REQUESTS = [
     pytest.param(0, "openai/gpt-5.2", "model", "requested", id="by model"),
     pytest.param(1, "openai/gpt-5.2", "alias", "requested", id="by alias"),
-    pytest.param(2, "anthropic/claude-sonnet-4-5", "preference", "matched", id="by preference"),
+    pytest.param(2, "openai/gpt-5", "preference", "matched", id="by preference"),
 ]
 
 
@@ -62,7 +62,7 @@ def test_the_python_program_runs_and_its_poem_goes_elsewhere_than_code(address: 
     asked = program.replace("localhost:10000", address).replace("client.chat", "answer = client.chat")
     namespace: dict[str, object] = {}
     exec(asked, namespace)  # noqa: S102 - our own README
-    assert "gpt-5.2" in str(namespace["answer"])
+    assert "claude-sonnet-4-5" in str(namespace["answer"])
 
 
 def test_the_configuration_of_the_page_is_the_one_that_runs() -> None:
