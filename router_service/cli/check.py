@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Sequence
 
+from router_service.cli.options import wants_colour
 from router_service.config.load import Loaded, load
 from router_service.config.models import Router
 from router_service.config.providers import Auth, endpoint
@@ -18,6 +19,7 @@ from router_service.config.service import TcpAddress
 from router_service.errors import ConfigError, Problem, format_problem
 from router_service.routing.catalog import Catalog
 from router_service.routing.resolve import Auto, Named, resolve
+from router_service.telemetry.console import Paint, Style, painter
 
 _MOST_ROWS = 25  # of one table; --json has them all
 
@@ -29,12 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    paint = painter(wants_colour())
     try:
         loaded = load(args.config, os.environ)
     except ConfigError as error:
-        print(_as_json(args.config, error.problems, None) if args.json else _refusal(args.config, error))
+        print(_as_json(args.config, error.problems, None) if args.json else _refusal(args.config, error, paint))
         return 2
-    print(_as_json(args.config, loaded.warnings, loaded) if args.json else _summary(args.config, loaded))
+    print(_as_json(args.config, loaded.warnings, loaded) if args.json else _summary(args.config, loaded, paint))
     return 1 if args.strict and loaded.warnings else 0
 
 
@@ -68,19 +71,20 @@ def _as_json(file: str, problems: Sequence[Problem], loaded: Loaded | None) -> s
     )
 
 
-def _refusal(file: str, error: ConfigError) -> str:
+def _refusal(file: str, error: ConfigError, paint: Paint) -> str:
     errors = sum(problem.severity == "error" for problem in error.problems)
     counted = _count(errors, "error")
     if len(error.problems) > errors:
         counted += f" and {_count(len(error.problems) - errors, 'warning')}"
-    return f"{error}\n\n{file} cannot be used: {counted}."
+    verdict = paint(Style.RED, f"{file} cannot be used: {counted}.")
+    return "\n".join([*_problem_lines(file, error.problems, paint), "", verdict])
 
 
-def _summary(file: str, loaded: Loaded) -> str:
-    lines = [format_problem(file, problem) for problem in loaded.warnings]
+def _summary(file: str, loaded: Loaded, paint: Paint) -> str:
+    lines = _problem_lines(file, loaded.warnings, paint)
     lines += [""] if lines else []
     counted = f", with {_count(len(loaded.warnings), 'warning')}" if loaded.warnings else ""
-    lines += [f"{file} can be used{counted}.", ""]
+    lines += [paint(Style.GREEN, f"{file} can be used{counted}."), ""]
     lines += _table("listens on", [(str(TcpAddress(at.address, at.port)),) for at in loaded.config.listeners])
     lines += _table("models", _models(loaded))
     lines += _table("aliases", [(alias, f"→ {_meaning(loaded.catalog, alias)}") for alias in loaded.catalog.aliases])
@@ -93,6 +97,13 @@ def _summary(file: str, loaded: Loaded) -> str:
     )
     lines += _table("classifier", [(_classifier(loaded.config.router),)] if loaded.catalog.preferences else [])
     return "\n".join(lines)
+
+
+def _problem_lines(file: str, problems: Sequence[Problem], paint: Paint) -> list[str]:
+    return [
+        paint(Style.YELLOW if problem.severity == "warning" else Style.PLAIN, format_problem(file, problem))
+        for problem in problems
+    ]
 
 
 def _models(loaded: Loaded) -> list[tuple[str, ...]]:

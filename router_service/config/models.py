@@ -110,7 +110,9 @@ class ModelAlias(Section):
 
 
 class SelectionPolicy(Section):
-    prefer: Literal["cheapest", "fastest", "none"] = Field("none", description="How the pool is ordered.")
+    prefer: Literal["cheapest", "fastest", "none"] = Field(
+        "none", description="Only `none` is served, the order written; the others load with a warning."
+    )
 
 
 class RoutingPreference(Section):

@@ -31,7 +31,7 @@ def _pairs(draw: st.DrawFn) -> tuple[dict[str, object], dict[str, object]]:
     for model in models:
         for name in wanted[model]:
             pools.setdefault(name, []).append(model)
-    old = {
+    old: dict[str, object] = {
         "version": draw(st.sampled_from(["v0.1", "v0.1.0", "0.1-beta", "0.2.0", "v0.3.0"])),
         "listeners": {"egress_traffic": {"port": port, "timeout": timeout, "message_format": "openai"}},
         "llm_providers": [
@@ -40,7 +40,7 @@ def _pairs(draw: st.DrawFn) -> tuple[dict[str, object], dict[str, object]]:
         ],
         "model_aliases": {alias: {"target": target} for alias, target in aliases.items()},
     }
-    new = {
+    new: dict[str, object] = {
         "version": "v0.4.0",
         "listeners": [{"name": "egress_traffic", "type": "model", "port": port, "timeout": timeout}],
         "model_providers": [entry(model) for model in models],
