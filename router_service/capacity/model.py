@@ -15,7 +15,6 @@ ENVOY_CORES_PER_POD = 2
 ROUTER_CORES_PER_POD = 1  # one worker
 ENVOY_MEMORY_PER_POD_BYTES = 1024**3
 
-# A fresh Envoy, before any stream: what the pod's memory has to hold besides them is measured with it.
 _MEMORY_FILL = 0.7  # of the limit; the rest is for bodies being buffered
 
 
@@ -72,12 +71,9 @@ def plan(load: Load, policy: Policy, constants: Constants) -> Plan:
     envoy_cores = load.rps * constants.envoy_cpu_ms / 1000
     router_cores = (load.rps * constants.router_cpu_ms + embedded) / 1000
     streams = math.ceil(load.rps * load.response_s)
-    streams_per_pod = (ENVOY_MEMORY_PER_POD_BYTES * _MEMORY_FILL - constants.envoy_idle_bytes) / max(
-        1, constants.envoy_stream_bytes
-    )
     for_envoy = _replicas(envoy_cores / ENVOY_CORES_PER_POD / policy.utilisation, policy.zones)
     for_router = _replicas(router_cores / ROUTER_CORES_PER_POD / policy.utilisation, policy.zones)
-    for_memory = _replicas(streams / streams_per_pod, policy.zones)
+    for_memory = _replicas(streams / streams_per_pod(constants), policy.zones)
     vllm = 0
     if load.vllm_per_replica is not None:
         vllm = _replicas(classified / load.vllm_per_replica / policy.utilisation, policy.zones)
@@ -91,6 +87,12 @@ def plan(load: Load, policy: Policy, constants: Constants) -> Plan:
         pods=max(for_envoy, for_router, for_memory),
         vllm_replicas=vllm,
     )
+
+
+def streams_per_pod(constants: Constants) -> float:
+    """How many streams Envoy's memory holds."""
+    room = ENVOY_MEMORY_PER_POD_BYTES * _MEMORY_FILL - constants.envoy_idle_bytes
+    return room / max(1, constants.envoy_stream_bytes)
 
 
 def _replicas(needed: float, zones: int) -> int:

@@ -9,6 +9,7 @@ import kubernetes_validate
 import pytest
 
 from router_service.capacity import model
+from router_service.capacity.measured import load_constants
 from router_service.cli import main
 from tests.deploy import crds, overlays
 from tests.deploy.manifests import Pod, entries, get, name, one, pods
@@ -199,6 +200,12 @@ def test_the_capacity_model_reckons_with_the_manifests_pod() -> None:
     assert get(limits, "envoy.limits.cpu") == str(model.ENVOY_CORES_PER_POD)
     assert get(limits, "router.requests.cpu") == str(model.ROUTER_CORES_PER_POD)
     assert get(limits, "envoy.limits.memory") == f"{model.ENVOY_MEMORY_PER_POD_BYTES // 1024**3}Gi"
+
+
+def test_pods_are_added_when_streams_fill_half_of_envoys_memory() -> None:
+    metrics = entries(one(overlays.build("standalone"), "HorizontalPodAutoscaler"), "spec.metrics")
+    (in_flight,) = [get(metric, "pods.target.averageValue") for metric in metrics if metric["type"] == "Pods"]
+    assert int(str(in_flight)) == pytest.approx(model.streams_per_pod(load_constants()) / 2, rel=0.1)
 
 
 def test_with_mtls_the_router_is_reached_through_its_envoy_alone(tmp_path: Path) -> None:
