@@ -14,10 +14,10 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Literal, get_args, get_origin
 
-from pydantic import BeforeValidator, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from router_service.config.models import Config, Section, one_or_several
+from router_service.config.models import Config, Section, one_or_several, reader
 from router_service.config.not_served import NOT_SERVED
 from router_service.config.providers import KNOWN, Auth, Provider
 from router_service.config.units import format_duration, format_size, parse_duration_s, parse_size_bytes
@@ -65,7 +65,7 @@ def _section_of(annotation: object) -> type[Section] | None:
 
 
 def _kind(path: str, field: FieldInfo) -> str:
-    words = _words(field.annotation, field.metadata)
+    words = _words(field.annotation, reader(field))
     if _section_of(field.annotation) is not None:
         return f"[{words}](#{re.sub(r'[^a-z0-9_]', '', path.lower())})"
     low, high = _limit(field, "ge"), _limit(field, "le")
@@ -80,18 +80,13 @@ def _limit(field: FieldInfo, name: str) -> object:
     return next((getattr(entry, name) for entry in field.metadata if hasattr(entry, name)), None)
 
 
-def _parse(metadata: Sequence[object]) -> object:
-    return next((entry.func for entry in metadata if isinstance(entry, BeforeValidator)), None)
-
-
-def _words(annotation: object, metadata: Sequence[object] = ()) -> str:
+def _words(annotation: object, read: object = None) -> str:
     """What to write for a value of that type."""
-    parse = _parse(metadata)
-    if parse is parse_duration_s:
+    if read is parse_duration_s:
         return "duration"
-    if parse is parse_size_bytes:
+    if read is parse_size_bytes:
         return "size"
-    if parse is one_or_several:
+    if read is one_or_several:
         return "text or list of texts"
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
@@ -117,10 +112,10 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None or value in ([], {}) or isinstance(value, Section) or _section_of(field.annotation):
         return ""
-    parse = _parse(field.metadata)
-    if parse is parse_duration_s:
+    read = reader(field)
+    if read is parse_duration_s:
         return f"`{format_duration(value)}`"
-    if parse is parse_size_bytes:
+    if read is parse_size_bytes:
         return f"`{format_size(value)}`"
     if isinstance(value, list):
         return f"`[{', '.join(value)}]`"

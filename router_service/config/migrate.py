@@ -75,9 +75,7 @@ class _File:
         if match is None:
             self.error(node, "is not a version of this file's shape", f"write {NEWEST}")
         elif tuple(int(part or 0) for part in match.groups()) > (0, 4, 0):
-            self.warn(
-                node, f"is newer than {NEWEST}, the newest shape known here; which it is read as", "update this service"
-            )
+            self.warn(node, f"is newer than {NEWEST}, as which it is read", "update this service")
         self.sections["version"] = replace(node, value=NEWEST)
 
     def rename_providers(self) -> None:
@@ -190,6 +188,8 @@ class _File:
     def router(self, models: list[_RoutingModel]) -> None:
         """What the file says of the classifier, in Plano's words, becomes the section `router`."""
         overrides = self.sections.pop("overrides", None)
+        if overrides is not None and overrides.value is not None and not isinstance(overrides.value, Mapping):
+            self.error(overrides, "is not a section", "remove it, or write its keys on the lines below, indented")
         left = self._without(overrides.entries if overrides else {}, "overrides")
         wanted = left.pop("llm_routing_model", None)
         for node in left.values():

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
+from pydantic.fields import FieldInfo
 
 from router_service.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration_s, parse_size_bytes
 
@@ -23,7 +24,7 @@ def one_or_several(value: object) -> object:
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration_s),
-    Field(ge=0),
+    Field(ge=0, le=365 * 86400),  # a year, well inside what Envoy's durations hold
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": DURATION_PATTERN}]}),
 ]
 Size = Annotated[
@@ -37,6 +38,11 @@ Urls = Annotated[
     BeforeValidator(one_or_several),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+
+
+def reader(field: FieldInfo) -> object:
+    """The function that reads a key's value, such as `parse_duration_s`; None where pydantic alone does."""
+    return next((entry.func for entry in field.metadata if isinstance(entry, BeforeValidator)), None)
 
 
 class Section(BaseModel):
@@ -183,7 +189,11 @@ class Routing(Section):
 
 
 class Limits(Section):
-    max_body_bytes: Size = Field(32 * 1024**2, description="Largest request body, decoded.")
+    max_body_bytes: Size = Field(
+        32 * 1024**2,
+        le=1024**3,  # gRPC's message length is an int32
+        description="Largest request body, decoded.",
+    )
     upstream_idle_timeout: Duration = Field(
         600.0, gt=0, description="Longest silence of a provider, before its first byte and between any two."
     )

@@ -18,8 +18,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from router_service.config.document import Node
-from router_service.config.models import Config
+from router_service.config.models import Config, reader
 from router_service.config.report import Location, Report, find
+from router_service.config.units import format_duration, format_size, parse_duration_s, parse_size_bytes
 
 _SECRET_KEYS = frozenset({"access_key", "headers"})
 
@@ -156,7 +157,16 @@ def _write_instead_of_a_text(todo: str) -> Sentence:
 
 
 def _bound(words: str, key: str) -> Sentence:
-    return lambda detail, said: (said, f"write {words} {detail['ctx'][key]:g}")
+    return lambda detail, said: (said, f"write {words} {_written(detail['loc'], detail['ctx'][key])}")
+
+
+def _written(location: Location, value: float) -> str:
+    """A number as the file would have it at that place: `365d`, `1GiB`."""
+    field = _fields(location[:-1]).get(str(location[-1]))
+    read = reader(field) if field is not None else None
+    if read is parse_duration_s:
+        return format_duration(value)
+    return format_size(int(value)) if read is parse_size_bytes else f"{value:g}"
 
 
 def _choice(detail: ErrorDetails, said: str) -> tuple[str, str]:
