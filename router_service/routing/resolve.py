@@ -10,12 +10,18 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from router_service.errors import InvalidRequest, UnknownModel
 from router_service.routing.catalog import Catalog, Target
 
 # A wildcard's member reaches a header, a log line and perhaps a path, so only what real model ids are made of.
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+
+
+# What a hint may cost: a comparison takes about 10 µs, and other requests wait for it.
+_MOST_COMPARED = 200
+_LONGEST_COMPARED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ def match_model(catalog: Catalog, name: str) -> Target | None:
 
 def _unknown(catalog: Catalog, name: str) -> UnknownModel:
     shown = name if len(name) <= 100 else f"{name[:100]}…"
-    known = [*catalog.by_name, *catalog.by_bare_id, *catalog.aliases]
-    near = difflib.get_close_matches(name[:200], known, n=3)
+    known = chain(catalog.aliases, catalog.by_name, catalog.by_bare_id)
+    alike = (other for other in known if other[:1].lower() == name[:1].lower())  # a typing error is rarely the first
+    near = difflib.get_close_matches(name[:_LONGEST_COMPARED], list(islice(alike, _MOST_COMPARED)), n=3)
     hint = f" Did you mean {', '.join(near)}?" if near else " GET /v1/models lists what is served."
     return UnknownModel(f"The model '{shown}' does not exist here.{hint}", param="model")
