@@ -1,4 +1,4 @@
-"""Where Envoy connects to: the service's workers, the models' internal listeners, the providers.
+"""Where Envoy connects to: the service's workers, pools of models, the models' internal listeners, the providers.
 
 Two entries at one scheme, host and port share a cluster, and so its connections, limits and health; only where they
 expect different certificates there are two.
@@ -44,6 +44,12 @@ from envoy_data_plane.envoy.config.endpoint.v3 import (
     Endpoint as EnvoyEndpoint,
 )
 from envoy_data_plane.envoy.extensions.clusters.common.dns.v3 import DnsLookupFamily
+from envoy_data_plane.envoy.extensions.clusters.composite.v3 import (
+    ClusterConfig as CompositeClusterConfig,
+)
+from envoy_data_plane.envoy.extensions.clusters.composite.v3 import (
+    ClusterConfigClusterEntry,
+)
 from envoy_data_plane.envoy.extensions.clusters.dns.v3 import DnsCluster
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     CertificateValidationContext,
@@ -68,6 +74,7 @@ from router_service.config.providers import Endpoint, is_ip
 from router_service.config.service import Address, TcpAddress, UnixAddress
 from router_service.dataplane.deployment import Deployment, reachable
 from router_service.dataplane.messages import seconds
+from router_service.dataplane.pools import Pool, member_key
 from router_service.dataplane.protojson import Packed
 
 SERVICE_CLUSTER = "router-service"
@@ -150,6 +157,21 @@ def model_cluster(entry: ModelProvider) -> Cluster:
             name, [EnvoyAddress(envoy_internal_address=EnvoyInternalAddress(server_listener_name=name))]
         ),
         circuit_breakers=_limits(),
+    )
+
+
+def pool_cluster(pool: Pool) -> Cluster:
+    """Attempt N goes to member N. More attempts than members would end in an answer of Envoy's own."""
+    members = [ClusterConfigClusterEntry(name=f"model/{member_key(target)}") for target in pool.members]
+    return Cluster(
+        name=pool.cluster,
+        alt_stat_name=_stat_name(pool.cluster),
+        connect_timeout=seconds(1),
+        lb_policy=ClusterLbPolicy.CLUSTER_PROVIDED,
+        cluster_type=ClusterCustomClusterType(
+            name="envoy.clusters.composite", typed_config=Packed(CompositeClusterConfig(clusters=members))
+        ),
+        circuit_breakers=_limits(),  # the number of retries under way is the pool's, not its members'
     )
 
 

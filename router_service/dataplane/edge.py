@@ -1,7 +1,7 @@
-"""The listener that clients connect to: what it strips, what it bounds, and its one route.
+"""The listener that clients connect to: what it strips, what it bounds, and its routes.
 
-The route follows the header that the router service sets. It matches every path: the service knows the paths, and
-answers for the others itself.
+They follow the header that the router service sets: one route for each pool, because how often to retry is the pool's,
+and one for every single model. They match every path: the service knows the paths, and answers for the others itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from envoy_data_plane.envoy.config.core.v3 import Address, HttpProtocolOptions, 
 from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain
 from envoy_data_plane.envoy.config.listener.v3 import Listener as EnvoyListener
 from envoy_data_plane.envoy.config.route.v3 import (
+    HeaderMatcher,
     RetryPolicy,
+    RetryPolicyRetryBackOff,
     Route,
     RouteAction,
     RouteConfiguration,
@@ -22,6 +24,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     HttpConnectionManagerServerHeaderTransformation,
 )
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import HeaderMutation
+from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
 from router_service.config.models import Config, Listener
 from router_service.dataplane.access_log import request_log
@@ -30,6 +33,7 @@ from router_service.dataplane.filters import edge_filters
 from router_service.dataplane.headers import ATTEMPTS_HEADER, CLIENT_MAY_NOT_SEND, DECISION_HEADERS
 from router_service.dataplane.local_replies import EDGE_REPLIES, local_reply_config
 from router_service.dataplane.messages import extension, remove_headers, seconds, set_header
+from router_service.dataplane.pools import Pool, pools
 from router_service.dataplane.protojson import Packed
 from router_service.extproc.wire import METADATA_NAMESPACE, UPSTREAM_HEADER
 
@@ -45,6 +49,15 @@ CONNECTION_IDLE_S = 900
 
 # The provider's silence ends the attempt, with an answer that says so; the stream's own timer must not come first.
 STREAM_IDLE_MARGIN_S = 60
+
+# What makes Envoy try the next model of a pool; always before the first byte of an answer.
+RETRY_ON = "5xx,retriable-status-codes,connect-failure,reset"
+TOO_MANY_REQUESTS = 429
+
+# The next attempt goes to another model, so there is little to wait for: a random time below these, to spread the load
+# of many requests that fail at once.
+RETRY_BASE_S = 0.005
+RETRY_MAX_S = 0.02
 
 
 def edge_listener(config: Config, listener: Listener, deployment: Deployment) -> EnvoyListener:
@@ -90,7 +103,9 @@ def _virtual_host(config: Config, listener: Listener) -> VirtualHost:
         name=listener.name,
         domains=["*"],
         request_body_buffer_limit=config.limits.max_body_bytes,
+        response_headers_to_add=[*decision, set_header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%")],
         routes=[
+            *(_pool_route(config, listener, pool) for pool in pools(config)),
             Route(
                 name="chosen",
                 match=RouteMatch(prefix="/"),
@@ -101,7 +116,29 @@ def _virtual_host(config: Config, listener: Listener) -> VirtualHost:
                     timeout=seconds(listener.timeout),
                     retry_policy=RetryPolicy(per_try_idle_timeout=seconds(config.limits.upstream_idle_timeout)),
                 ),
-                response_headers_to_add=[*decision, set_header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%")],
-            )
+            ),
         ],
+    )
+
+
+def _pool_route(config: Config, listener: Listener, pool: Pool) -> Route:
+    upstream = HeaderMatcher(name=UPSTREAM_HEADER, string_match=StringMatcher(exact=pool.cluster))
+    more = len(pool.members) - 1
+    return Route(
+        name=pool.cluster,
+        match=RouteMatch(prefix="/", headers=[upstream]),
+        route=RouteAction(
+            cluster=pool.cluster,
+            timeout=seconds(listener.timeout),
+            retry_policy=RetryPolicy(
+                retry_on=RETRY_ON,
+                retriable_status_codes=[TOO_MANY_REQUESTS],
+                # One more than there are members would hide the last one's answer behind an error of Envoy's own.
+                num_retries=more if listener.max_retries is None else min(more, listener.max_retries),
+                retry_back_off=RetryPolicyRetryBackOff(
+                    base_interval=seconds(RETRY_BASE_S), max_interval=seconds(RETRY_MAX_S)
+                ),
+                per_try_idle_timeout=seconds(config.limits.upstream_idle_timeout),
+            ),
+        ),
     )

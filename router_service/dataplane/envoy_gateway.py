@@ -32,6 +32,7 @@ from router_service.dataplane.headers import (
     INTERNAL_HEADERS,
     SERVED_BY_HEADER,
 )
+from router_service.dataplane.pools import pools
 from router_service.extproc.wire import METADATA_NAMESPACE, UPSTREAM_HEADER
 from router_service.routing.catalog import WILDCARD
 
@@ -72,12 +73,16 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """One entry: `name` for its resources, `backends` first to last."""
+    """One entry: `name` for its resources, `backends` first to last.
+
+    `answers` are the router's that lead to it: its own cluster, and the pools that it is the first of.
+    """
 
     entry: ModelProvider
     endpoint: Endpoint
     name: str
     backends: tuple[str, ...]
+    answers: tuple[str, ...]
 
 
 def render(config: Config, *, gateway: str = "llm", gateway_class: str = "eg") -> Rendered:
@@ -238,10 +243,10 @@ def _backend(name: str, address: Endpoint, *, is_fallback: bool) -> Iterator[Res
 
 
 def _model_route(gateway: str, model: _Model) -> Resource:
-    header = {"type": "Exact", "name": UPSTREAM_HEADER, "value": f"model/{model.entry.key}"}
+    headers = [{"type": "Exact", "name": UPSTREAM_HEADER, "value": answer} for answer in model.answers]
     rule: dict[str, Value] = {
         "name": "model",
-        "matches": [{"path": {"type": "PathPrefix", "value": "/v1"}, "headers": [header]}],
+        "matches": [{"path": {"type": "PathPrefix", "value": "/v1"}, "headers": [header]} for header in headers],
         "filters": list(_filters(model)),
         "backendRefs": [{"group": ENVOY_GATEWAY, "kind": "Backend", "name": name} for name in model.backends],
     }
@@ -299,12 +304,14 @@ _FALLBACK = "-fallback"
 
 def _models(config: Config) -> tuple[_Model, ...]:
     names = _names([entry.key for entry in config.model_providers])
+    led = pools(config)
     found = []
     for entry in config.model_providers:
         name = names[entry.key]
         stand_in = _stand_in(config, entry)
         backends = (name,) if stand_in is None else (name, names[stand_in.key] + _FALLBACK)
-        found.append(_Model(entry, endpoint(entry), name, backends))
+        answers = (f"model/{entry.key}", *(pool.cluster for pool in led if pool.members[0].entry.key == entry.key))
+        found.append(_Model(entry, endpoint(entry), name, backends, answers))
     return tuple(found)
 
 

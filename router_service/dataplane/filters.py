@@ -8,6 +8,8 @@ router         Envoy forwards
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from envoy_data_plane.envoy.config.core.v3 import (
     BackoffStrategy,
     GrpcService,
@@ -28,6 +30,7 @@ from envoy_data_plane.envoy.extensions.filters.http.decompressor.v3 import (
 )
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ExternalProcessor,
+    ExtProcPerRoute,
     HeaderForwardingRules,
     MetadataOptions,
     MetadataOptionsMetadataNamespaces,
@@ -41,13 +44,16 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
 from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher, StringMatcher
 from envoy_data_plane.envoy.type.v3 import HttpStatus, Percent, StatusCode
+from envoy_data_plane.google.protobuf import Any
 
 from router_service.config.models import Config
 from router_service.dataplane.clusters import SERVICE_CLUSTER
 from router_service.dataplane.messages import extension, http_filter, seconds
 from router_service.dataplane.protojson import Packed
-from router_service.extproc.stream import READ_HEADERS
+from router_service.extproc.stream import ATTEMPT_HEADERS, READ_HEADERS
 from router_service.extproc.wire import METADATA_NAMESPACE
+
+EXT_PROC = "envoy.filters.http.ext_proc"
 
 HEALTH_PATH = "/healthz"
 
@@ -65,9 +71,19 @@ def edge_filters(config: Config) -> list[HttpFilter]:
     return [
         health_check(HEALTH_PATH),
         *(_decompressor(name, library) for name, library in _DECOMPRESSORS),
-        _ext_proc(config),
+        _ext_proc(READ_HEADERS, timeout_s=config.router.timeout + SERVICE_MARGIN_S),
         router_filter(),
     ]
+
+
+def edit_model() -> HttpFilter:
+    """For a model's listener: the service puts this model's id into the body, and decides nothing."""
+    return _ext_proc(ATTEMPT_HEADERS, timeout_s=SERVICE_MARGIN_S)
+
+
+def without_edit() -> dict[str, Any]:
+    """For a route on which `edit_model` is not asked: its `typed_per_filter_config`."""
+    return {EXT_PROC: Packed(ExtProcPerRoute(disabled=True))}
 
 
 def router_filter() -> HttpFilter:
@@ -128,10 +144,10 @@ def _ask_another_worker() -> RetryPolicy:
     )
 
 
-def _ext_proc(config: Config) -> HttpFilter:
+def _ext_proc(headers: Iterable[str], *, timeout_s: float) -> HttpFilter:
     skip = ProcessingModeHeaderSendMode.SKIP
     return http_filter(
-        "envoy.filters.http.ext_proc",
+        EXT_PROC,
         ExternalProcessor(
             grpc_service=GrpcService(
                 envoy_grpc=GrpcServiceEnvoyGrpc(cluster_name=SERVICE_CLUSTER), retry_policy=_ask_another_worker()
@@ -147,11 +163,11 @@ def _ext_proc(config: Config) -> HttpFilter:
                 response_body_mode=ProcessingModeBodySendMode.NONE,
                 response_trailer_mode=skip,
             ),
-            message_timeout=seconds(config.router.timeout + SERVICE_MARGIN_S),
+            message_timeout=seconds(timeout_s),
             status_on_error=HttpStatus(code=StatusCode.ServiceUnavailable),
             # Only what the service reads; a client's credential never crosses this hop.
             forward_rules=HeaderForwardingRules(
-                allowed_headers=ListStringMatcher(patterns=[StringMatcher(exact=name) for name in READ_HEADERS])
+                allowed_headers=ListStringMatcher(patterns=[StringMatcher(exact=name) for name in headers])
             ),
             metadata_options=MetadataOptions(
                 receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[METADATA_NAMESPACE])

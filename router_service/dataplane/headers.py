@@ -6,10 +6,12 @@ client ──► edge listener ──► model listener ──► provider
 
 from __future__ import annotations
 
+from router_service.extproc.stream import ATTEMPT_HEADER
 from router_service.extproc.wire import MODEL_HEADER, UPSTREAM_HEADER
 
-# (a) Only the service sets these. (`x-envoy-…` goes as well: with it a client would set Envoy's timeouts and retries.)
-CLIENT_MAY_NOT_SEND = (UPSTREAM_HEADER, MODEL_HEADER)
+# (a) Only the service and Envoy set these. (`x-envoy-…` goes as well: with it a client would set Envoy's timeouts and
+# retries.)
+CLIENT_MAY_NOT_SEND = (UPSTREAM_HEADER, MODEL_HEADER, ATTEMPT_HEADER)
 
 # (c) How clients of the known APIs present a credential. Theirs is for this router; a provider gets its own.
 CLIENT_CREDENTIALS = ("authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization")

@@ -41,6 +41,13 @@ def _details(*prefixes: str) -> str:
 
 OURS = _details("router_")
 
+NO_WORD_FROM_THE_ROUTER = LocalReply(
+    _details("ext_proc", "spurious_message", "mismatch_between_content_length"),
+    503,
+    "router_unavailable",
+    "The router did not decide on this request; try again shortly.",
+)
+
 EDGE_REPLIES = (
     LocalReply(
         _details("request_payload_too_large"),
@@ -48,12 +55,7 @@ EDGE_REPLIES = (
         "body_too_large",
         "The request body is larger than this router accepts (limits.max_body_bytes in its configuration).",
     ),
-    LocalReply(
-        _details("ext_proc", "spurious_message", "mismatch_between_content_length"),
-        503,
-        "router_unavailable",
-        "The router did not decide on this request; try again shortly.",
-    ),
+    NO_WORD_FROM_THE_ROUTER,
     LocalReply(
         _details("cluster_not_found"),
         503,
@@ -88,6 +90,7 @@ EDGE_REPLIES = (
 """Causes on the way to the router's decision and to the model's own listener."""
 
 MODEL_REPLIES = (
+    NO_WORD_FROM_THE_ROUTER,  # it was to put the model's id into the body of a later attempt
     LocalReply(
         _details("failed_to_inject_credential"),
         503,

@@ -1,21 +1,25 @@
 """One internal listener per model: the request as its provider wants it.
 
 Whatever arrives here is the client's own request (Envoy retries from that), so each attempt gets this model's path,
-host and credentials and nothing of another's. Filter order: header_mutation takes away what a provider must not see,
-credential_injector adds what it must, router rewrites path and host and forwards.
+host and credentials and nothing of another's. Filter order: ext_proc puts this model's id into the body of an attempt
+that comes with another's (a route tells, so a first attempt never asks), header_mutation takes away what a provider
+must not see, credential_injector adds what it must, router rewrites path and host and forwards.
 """
 
 from __future__ import annotations
 
+from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation as HeaderMutationRule
 from envoy_data_plane.envoy.config.core.v3 import (
     KeyValueAppend,
     KeyValueAppendKeyValueAppendAction,
     KeyValueMutation,
     KeyValuePair,
+    TypedExtensionConfig,
 )
 from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, ListenerInternalListenerConfig
 from envoy_data_plane.envoy.config.listener.v3 import Listener as EnvoyListener
 from envoy_data_plane.envoy.config.route.v3 import (
+    HeaderMatcher,
     RetryPolicy,
     RetryPolicyRetryBackOff,
     RetryPolicyRetryHostPredicate,
@@ -39,17 +43,22 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     HttpConnectionManagerServerHeaderTransformation,
     HttpFilter,
 )
+from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
+    HeaderMutation as EarlyHeaderMutation,
+)
 from envoy_data_plane.envoy.extensions.http.injected_credentials.generic.v3 import Generic
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import SdsSecretConfig
+from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 from envoy_data_plane.google.protobuf import Value
 
-from router_service.config.models import ModelProvider
+from router_service.config.models import Config, ModelProvider
 from router_service.config.providers import Auth, Endpoint
+from router_service.config.providers import endpoint as endpoint_of
 from router_service.dataplane.access_log import attempt_log
 from router_service.dataplane.clusters import model_cluster_name, provider_cluster_name
 from router_service.dataplane.deployment import Deployment
-from router_service.dataplane.filters import router_filter
+from router_service.dataplane.filters import edit_model, router_filter, without_edit
 from router_service.dataplane.headers import (
     CLIENT_CREDENTIALS,
     HOST_HEADERS,
@@ -67,27 +76,37 @@ from router_service.dataplane.messages import (
     set_header,
     watched_file,
 )
+from router_service.dataplane.pools import Served
 from router_service.dataplane.protojson import Packed
 from router_service.dataplane.secrets import Credential
+from router_service.extproc.stream import ATTEMPT_HEADER
 from router_service.extproc.wire import METADATA_NAMESPACE, MODEL_HEADER
 from router_service.routing.catalog import WILDCARD
 
 CLIENT_PREFIX = "/v1/"  # of every path that the service routes
 
 
+# A body may have grown by the model's id since the edge measured it.
+MODEL_ID_BYTES = 4096
+
+
 def model_listener(
-    entry: ModelProvider, endpoint: Endpoint, credentials: tuple[Credential, ...], deployment: Deployment
+    model: Served, credentials: tuple[Credential, ...], config: Config, deployment: Deployment
 ) -> EnvoyListener:
+    entry = model.entry
+    endpoint = endpoint_of(entry)
     name = model_cluster_name(entry)
     manager = HttpConnectionManager(
         stat_prefix="model",
-        route_config=RouteConfiguration(name=name, virtual_hosts=[_virtual_host(entry, endpoint)]),
+        route_config=RouteConfiguration(name=name, virtual_hosts=[_virtual_host(model, endpoint, config)]),
         http_filters=[
             *([_remember_member()] if entry.model_id == WILDCARD else []),
+            *([edit_model()] if model.edits_model else []),
             http_filter("envoy.filters.http.header_mutation", HeaderMutation(mutations=_mutations(endpoint))),
             *(_credential_injector(credential, deployment) for credential in credentials),
             router_filter(),
         ],
+        early_header_mutation_extensions=[_tell_model(entry)] if model.edits_model else [],
         access_log=[attempt_log(deployment, entry.key)],
         local_reply_config=local_reply_config(MODEL_REPLIES),
         use_remote_address=False,
@@ -106,6 +125,12 @@ def model_listener(
             )
         ],
     )
+
+
+def _tell_model(entry: ModelProvider) -> TypedExtensionConfig:
+    """For the service, which is asked to put this id into the body; header_mutation takes it away again."""
+    rule = HeaderMutationRule(append=set_header(ATTEMPT_HEADER, entry.model_id.replace("%", "%%")))
+    return extension("envoy.http.early_header_mutation.header_mutation", EarlyHeaderMutation(mutations=[rule]))
 
 
 def _remember_member() -> HttpFilter:
@@ -154,27 +179,40 @@ def _credential_injector(credential: Credential, deployment: Deployment) -> Http
     )
 
 
-def _virtual_host(entry: ModelProvider, endpoint: Endpoint) -> VirtualHost:
-    prefix = f"{endpoint.path_prefix}/"
+def _virtual_host(model: Served, endpoint: Endpoint, config: Config) -> VirtualHost:
+    entry = model.entry
     is_wildcard = entry.model_id == WILDCARD
     served_by = f"%DYNAMIC_METADATA({METADATA_NAMESPACE}:model)%" if is_wildcard else entry.model.replace("%", "%%")
-    return VirtualHost(
+    host = VirtualHost(
         name=model_cluster_name(entry),
         domains=["*"],
-        routes=[
-            Route(
-                match=RouteMatch(prefix=CLIENT_PREFIX),
-                route=RouteAction(
-                    cluster=provider_cluster_name(endpoint),
-                    prefix_rewrite="" if prefix == CLIENT_PREFIX else prefix,
-                    host_rewrite_literal=endpoint.authority,
-                    timeout=seconds(0),  # the edge bounds the whole response
-                    retry_policy=_reconnect(),
-                ),
-            )
-        ],
+        routes=[Route(match=RouteMatch(prefix=CLIENT_PREFIX), route=_forward(endpoint))],
         response_headers_to_remove=[*HOST_HEADERS, *OUR_RESPONSE_HEADERS],
         response_headers_to_add=[set_header(SERVED_BY_HEADER, served_by)],
+    )
+    if model.edits_model:
+        is_this = HeaderMatcher(name=MODEL_HEADER, string_match=StringMatcher(exact=entry.model))
+        host.routes.insert(
+            0,
+            Route(
+                name="the body names this model",
+                match=RouteMatch(prefix=CLIENT_PREFIX, headers=[is_this]),
+                route=_forward(endpoint),
+                typed_per_filter_config=without_edit(),
+            ),
+        )
+        host.request_body_buffer_limit = config.limits.max_body_bytes + MODEL_ID_BYTES
+    return host
+
+
+def _forward(endpoint: Endpoint) -> RouteAction:
+    prefix = f"{endpoint.path_prefix}/"
+    return RouteAction(
+        cluster=provider_cluster_name(endpoint),
+        prefix_rewrite="" if prefix == CLIENT_PREFIX else prefix,
+        host_rewrite_literal=endpoint.authority,
+        timeout=seconds(0),  # the edge bounds the whole response
+        retry_policy=_reconnect(),
     )
 
 

@@ -13,10 +13,11 @@ from envoy_data_plane.envoy.config.listener.v3 import Listener
 from router_service.config.models import Config
 from router_service.config.providers import endpoint
 from router_service.dataplane.bootstrap import bootstrap
-from router_service.dataplane.clusters import model_cluster, provider_cluster, service_cluster
+from router_service.dataplane.clusters import model_cluster, pool_cluster, provider_cluster, service_cluster
 from router_service.dataplane.deployment import Deployment
 from router_service.dataplane.edge import edge_listener
 from router_service.dataplane.model_listeners import model_listener
+from router_service.dataplane.pools import pools, served_models
 from router_service.dataplane.protojson import Json, Packed, to_json
 from router_service.dataplane.secrets import Credential, credentials, secret
 from router_service.dataplane.status import admin_cluster, status_listener
@@ -46,20 +47,22 @@ def listeners(config: Config, deployment: Deployment, keys: dict[str, tuple[Cred
     """Where clients connect, one internal listener per model, and where metrics and health are."""
     return [
         *(edge_listener(config, listener, deployment) for listener in config.listeners),
-        *(model_listener(entry, endpoint(entry), keys[entry.key], deployment) for entry in config.model_providers),
+        *(model_listener(model, keys[model.credentials_of], config, deployment) for model in served_models(config)),
         *([status_listener(deployment.status)] if deployment.status else []),
     ]
 
 
 def clusters(config: Config, deployment: Deployment) -> list[Cluster]:
-    """The service, the way to each model's listener, each provider once."""
+    """The service, the pools, the way to each model's listener, each provider once."""
+    models = served_models(config)
     providers: dict[str, Cluster] = {}
-    for entry in config.model_providers:
-        cluster = provider_cluster(endpoint(entry), deployment)
+    for model in models:
+        cluster = provider_cluster(endpoint(model.entry), deployment)
         providers.setdefault(cluster.name, cluster)
     return [
         service_cluster(deployment),
-        *(model_cluster(entry) for entry in config.model_providers),
+        *(pool_cluster(pool) for pool in pools(config)),
+        *(model_cluster(model.entry) for model in models),
         *providers.values(),
         *([admin_cluster(deployment.admin_port)] if deployment.status else []),
     ]

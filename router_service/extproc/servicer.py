@@ -1,8 +1,8 @@
 """The gRPC edge of ext_proc: reads a message, lets `Stream` decide, awaits the classifier where it asks, replies.
 
-One call of `Process` is one HTTP request. It returns after the decision: Envoy needs nothing more from us however long
-the model's response takes, and draining never waits for one. Being cancelled is normal: the client went away, and its
-classification goes with it.
+One call of `Process` is one HTTP request, or a later attempt at one, of which nobody is told: Envoy counts those. It
+returns after the decision: Envoy needs nothing more from us however long the model's response takes, and draining never
+waits for one. Being cancelled is normal: the client went away, and its classification goes with it.
 
 The one `except Exception` of the service is here: whatever fails, the client gets an answer in its API's shape.
 """
@@ -18,7 +18,7 @@ import grpc
 from router_service._generated.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
 from router_service.classify import Classifier
 from router_service.errors import RequestError, RouterUnavailable
-from router_service.extproc.stream import Answer, Ask, Continue, Route, Stream
+from router_service.extproc.stream import Answer, Ask, Continue, LastWord, Route, Stream
 from router_service.extproc.wire import build_reply, read_event
 from router_service.routing.catalog import Catalog
 from router_service.routing.decision import Decision
@@ -85,9 +85,7 @@ class ExternalProcessor:
         finally:
             self._recorder.stream_closed()
 
-    async def _answer(
-        self, stream: Stream, message: ProcessingRequest, classifier: Classifier
-    ) -> Continue | Route | Answer:
+    async def _answer(self, stream: Stream, message: ProcessingRequest, classifier: Classifier) -> Continue | LastWord:
         try:
             action = stream.receive(read_event(message))
             if isinstance(action, Ask):
@@ -97,7 +95,7 @@ class ExternalProcessor:
             return stream.refuse(RouterUnavailable("The router failed on this request; its log has the cause."))
         return action
 
-    def _record(self, action: Continue | Route | Answer, request_id: str, seconds: float) -> None:
+    def _record(self, action: Continue | LastWord, request_id: str, seconds: float) -> None:
         match action:
             case Route(decision):
                 self._recorder.decided(decision, request_id=request_id, seconds=seconds)

@@ -8,10 +8,14 @@ Envoy sends the request headers, then the whole body (request_body_mode BUFFERED
     BODY        body                          Route | Answer                   DONE
     BODY        body, nothing named           Ask                              ASKING
     ASKING      (the classification)          Route | Answer                   DONE
+    BODY        body, of a later attempt      Rewrite                          DONE
     any         a refusal on the way          Answer with the error            DONE
 
-`Route` and `Answer` are the last words: after either the stream may be closed, and Envoy carries on alone. Whoever
-drives a `Stream` awaits what `Ask` asks for and feeds it back with `classified`; nothing here waits or fails.
+A later attempt is a request that was decided before: Envoy tries the next model of the pool, and wants that model's id
+in the body (`HeadersReceived.attempt_model`).
+
+`Route`, `Rewrite` and `Answer` are the last words: after each the stream may be closed, and Envoy carries on alone.
+Whoever drives a `Stream` awaits what `Ask` asks for and feeds it back with `classified`; nothing here waits or fails.
 Protocol: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/ext_proc_filter
 """
 
@@ -43,13 +47,20 @@ from router_service.routing.formats.chat import read_chat_messages
 # credentials.
 READ_HEADERS = (":method", ":path", "content-encoding", "x-request-id")
 
+# Of a later attempt: the id of the model that it goes to. Envoy sets it behind the point where it retries.
+ATTEMPT_HEADER = "x-router-attempt-model"
+ATTEMPT_HEADERS = (ATTEMPT_HEADER, "x-request-id")
+
 # envoy.extensions.filters.http.ext_proc.v3.ProcessingMode.BodySendMode
 BUFFERED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class HeadersReceived:
-    """`body_mode` is the filter's request_body_mode, None where Envoy did not say."""
+    """`body_mode` is the filter's request_body_mode, None where Envoy did not say.
+
+    `attempt_model` is the id of the model that a later attempt goes to; empty for a request that is to be decided.
+    """
 
     method: str
     path: str
@@ -57,6 +68,7 @@ class HeadersReceived:
     request_id: str = ""
     end_of_stream: bool = False
     body_mode: int | None = BUFFERED
+    attempt_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,13 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Let the attempt go on where it is going, with `body` in place of its own; None where it need not change."""
+
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Answer the client from here. `error` is what was refused, None for an answer that is a success."""
 
@@ -113,7 +132,8 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Action = Continue | Ask | Route | Answer
+LastWord = Route | Rewrite | Answer
+Action = Continue | Ask | LastWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +169,7 @@ class Stream:
     max_body_bytes: int
     state: State = State.HEADERS
     request_id: str = ""
+    _attempt_model: str = ""
     _endpoint: Endpoint | None = None
     _body: RequestBody | None = None
     _undecided: Undecided = field(default_factory=Undecided)
@@ -190,6 +211,9 @@ class Stream:
 
     def _read_headers(self, headers: HeadersReceived) -> Continue | Answer:
         self.request_id = headers.request_id
+        self._attempt_model = headers.attempt_model
+        if headers.attempt_model:
+            return self._expect_body(headers)
         path = headers.path.partition("?")[0]
         endpoint = ENDPOINTS["/v1/models"] if path.startswith(ONE_MODEL) else ENDPOINTS.get(path)
         if endpoint is None:
@@ -208,15 +232,20 @@ class Stream:
             raise UnsupportedEncoding(
                 f"content-encoding '{headers.content_encoding[:40]}' is not supported; send gzip, br, zstd or identity."
             )
+        self._endpoint = endpoint
+        return self._expect_body(headers)
+
+    def _expect_body(self, headers: HeadersReceived) -> Continue:
         if headers.body_mode not in (None, BUFFERED):
             raise RouterUnavailable("Envoy's ext_proc filter must be configured with request_body_mode BUFFERED.")
         if headers.end_of_stream:
             raise InvalidRequest("The request has no body; send a JSON object.")
-        self._endpoint = endpoint
         self.state = State.BODY
         return Continue()
 
-    def _read_body(self, raw: bytes) -> Ask | Route | Answer:
+    def _read_body(self, raw: bytes) -> Ask | LastWord:
+        if self._attempt_model:
+            return self._rewrite(raw)
         assert self._endpoint is not None
         if len(raw) > self.max_body_bytes:
             raise BodyTooLarge(f"The body has {len(raw)} bytes; at most {self.max_body_bytes} are accepted.")
@@ -239,6 +268,12 @@ class Stream:
             return self._settle(Classification(Reason.NO_TEXT))
         self.state = State.ASKING
         return Ask(conversation)
+
+    def _rewrite(self, raw: bytes) -> Rewrite:
+        """Its size was checked when it was decided on; what grew since is the id."""
+        body = read_body(raw)
+        self.state = State.DONE
+        return Rewrite(None if body.model == self._attempt_model else body.with_model(self._attempt_model))
 
     def _settle(self, classification: Classification) -> Route:
         return self._route(settle(self.catalog, self._undecided, classification))

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 from router_service._generated.core_pb2 import HeaderValue, HeaderValueOption
 from router_service._generated.ext_proc_pb2 import (
     BodyResponse,
+    CommonResponse,
     HeaderMutation,
     HeadersResponse,
     ImmediateResponse,
@@ -19,13 +20,16 @@ from router_service._generated.ext_proc_pb2 import (
 )
 from router_service._generated.http_status_pb2 import HttpStatus
 from router_service.extproc.stream import (
+    ATTEMPT_HEADER,
     Answer,
     BodyReceived,
     Continue,
     Event,
     HeadersReceived,
+    LastWord,
     OtherReceived,
     Phase,
+    Rewrite,
     Route,
 )
 from router_service.routing.decision import Decision
@@ -54,6 +58,7 @@ def read_event(message: ProcessingRequest) -> Event:
                 path=_text(headers.get(":path")),
                 content_encoding=_text(headers.get("content-encoding")),
                 request_id=_text(headers.get("x-request-id")),
+                attempt_model=headers.get(ATTEMPT_HEADER, b"").decode(),
                 end_of_stream=message.request_headers.end_of_stream,
                 body_mode=message.protocol_config.request_body_mode if message.HasField("protocol_config") else None,
             )
@@ -65,13 +70,15 @@ def read_event(message: ProcessingRequest) -> Event:
             return OtherReceived(Phase(other))
 
 
-def build_reply(action: Continue | Route | Answer) -> ProcessingResponse:
+def build_reply(action: Continue | LastWord) -> ProcessingResponse:
     """The message that carries an action to Envoy."""
     match action:
         case Continue(phase):
             return _UNCHANGED[phase]
         case Route(decision, body):
             return _route_reply(decision, body)
+        case Rewrite(body):
+            return _rewrite_reply(body)
         case Answer():
             return _answer_reply(action)
         case _:
@@ -96,13 +103,23 @@ def _route_reply(decision: Decision, body: bytes | None) -> ProcessingResponse:
     headers = common.header_mutation.set_headers
     headers.append(_set(UPSTREAM_HEADER, decision.upstream))
     headers.append(_set(MODEL_HEADER, decision.model))
-    if body is not None:
-        common.body_mutation.body = body
-        headers.append(_set("content-length", str(len(body))))
+    _replace_body(common, body)
     metadata = reply.dynamic_metadata.fields[METADATA_NAMESPACE].struct_value.fields
     for name, value in decision_fields(decision).items():
         metadata[name].string_value = value
     return reply
+
+
+def _rewrite_reply(body: bytes | None) -> ProcessingResponse:
+    reply = ProcessingResponse(request_body=BodyResponse())
+    _replace_body(reply.request_body.response, body)
+    return reply
+
+
+def _replace_body(common: CommonResponse, body: bytes | None) -> None:
+    if body is not None:
+        common.body_mutation.body = body
+        common.header_mutation.set_headers.append(_set("content-length", str(len(body))))
 
 
 def _answer_reply(answer: Answer) -> ProcessingResponse:

@@ -62,6 +62,11 @@ class Preference:
     models: tuple[Target, ...]
     examples: tuple[str, ...] = ()
 
+    @property
+    def upstream(self) -> str:
+        """The Envoy cluster that tries its models in order; a single model's own needs no pool."""
+        return f"pool/{self.name}" if len(self.models) > 1 else self.models[0].entry.upstream
+
 
 @dataclass(frozen=True)
 class Catalog:

@@ -40,10 +40,10 @@ def decide(catalog: Catalog, requested: str | None) -> Decision | Undecided:
 def settle(catalog: Catalog, undecided: Undecided, classification: Classification) -> Decision:
     """The second step. Raises NoDefault when neither a preference nor a default has a model."""
     if classification.route is not None:
-        target = catalog.preferences_by_name[classification.route].models[0]
+        preference = catalog.preferences_by_name[classification.route]
         return Decision(
-            target=target,
-            upstream=target.entry.upstream,
+            target=preference.models[0],
+            upstream=preference.upstream,
             source=Source.PREFERENCE,
             reason=Reason.MATCHED,
             route=classification.route,

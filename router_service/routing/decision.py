@@ -69,7 +69,8 @@ class Classification:
 class Decision:
     """One request's model, where it is sent and why.
 
-    `upstream` is the Envoy cluster. `route` is the preference's name, or the alias as the client wrote it.
+    `upstream` is the Envoy cluster: one model's, or a pool's, whose first is `target`. `route` is the preference's
+    name, or the alias as the client wrote it.
     `classification` is there when a classifier was asked.
     """
 

@@ -6,8 +6,15 @@ from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from router_service.config.models import ModelProvider
 from router_service.config.providers import endpoint
 from router_service.config.service import Address, TcpAddress, UnixAddress
-from router_service.dataplane.clusters import SERVICE_NAME, model_cluster, provider_cluster, service_cluster
+from router_service.dataplane.clusters import (
+    SERVICE_NAME,
+    model_cluster,
+    pool_cluster,
+    provider_cluster,
+    service_cluster,
+)
 from router_service.dataplane.deployment import Deployment
+from router_service.dataplane.pools import pools
 from router_service.dataplane.protojson import Json, to_json
 from router_service.dataplane.render import clusters
 from router_service.extproc import servicer
@@ -153,3 +160,22 @@ def test_the_health_check_asks_for_the_service_that_the_workers_report() -> None
 def test_no_cluster_keeps_envoys_default_limit_of_1024(cluster: Cluster) -> None:
     limits = at(to_json(cluster), "circuit_breakers", "thresholds", 0)
     assert min(limits.values()) > 10_000
+
+
+def test_a_pool_is_a_composite_of_its_members_in_order() -> None:
+    config = config_of(
+        {"model": "openai/gpt-5", "name": "mine"},
+        {"model": "groq/*"},
+        routing_preferences=[{"name": "a.b", "description": "x", "models": ["groq/llama", "mine"]}],
+    )
+    [pool] = pools(config)
+    cluster = to_json(pool_cluster(pool))
+    assert (cluster["name"], cluster["alt_stat_name"], cluster["lb_policy"]) == (
+        "pool/a.b",
+        "pool/a_b",
+        "CLUSTER_PROVIDED",
+    )
+    members = at(cluster, "cluster_type", "typed_config", "clusters")
+    assert members == [{"name": "model/groq/llama"}, {"name": "model/mine"}]
+    assert {member["name"] for member in members} <= {each.name for each in clusters(config, DEPLOYMENT)}
+    assert at(cluster, "circuit_breakers", "thresholds", 0, "max_retries") > 1000

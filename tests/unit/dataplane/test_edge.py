@@ -94,10 +94,42 @@ def test_every_decision_header_shows_a_field_that_the_service_tells() -> None:
     decision = Decision(target, "model/a/b", Source.PREFERENCE, Reason.MATCHED, route="code")
     told = decision_fields(decision)
     assert {key for _, key in DECISION_HEADERS} <= set(told)
-    added = at(virtual_host(edge()), "routes", 0, "response_headers_to_add")
+    added = at(virtual_host(edge()), "response_headers_to_add")
     shown = {option["header"]["key"]: option["header"]["value"] for option in added}
     for header, key in DECISION_HEADERS:
         assert shown[header] == f"%DYNAMIC_METADATA({METADATA_NAMESPACE}:{key})%"
+
+
+POOL = {"name": "code", "description": "writing code", "models": ["openai/gpt-5", "groq/llama", "groq/qwen"]}
+POOLED = ({"model": "openai/gpt-5"}, {"model": "groq/*"})
+
+
+def routes(listener: dict[str, object]) -> Any:
+    config = config_of(*POOLED, routing_preferences=[POOL], limits={"upstream_idle_timeout": "20s"})
+    return at(virtual_host(to_json(edge_listener(config, Listener.model_validate(listener), DEPLOYMENT))), "routes")
+
+
+def test_a_pools_route_comes_before_the_one_that_matches_everything() -> None:
+    pool, chosen = routes({})
+    assert at(pool, "match", "headers") == [{"name": UPSTREAM_HEADER, "string_match": {"exact": "pool/code"}}]
+    assert at(pool, "route", "cluster") == "pool/code"
+    assert chosen["match"] == {"prefix": "/"}
+
+
+@pytest.mark.parametrize(
+    ("listener", "retries"),
+    [
+        pytest.param({}, 2, id="each member once"),
+        pytest.param({"max_retries": 9}, 2, id="never more often than there are members"),
+        pytest.param({"max_retries": 1}, 1, id="less where the listener says so"),
+        pytest.param({"max_retries": 0}, 0, id="not at all"),
+    ],
+)
+def test_a_pool_is_retried_as_often_as_it_has_further_members(listener: dict[str, object], retries: int) -> None:
+    policy = at(routes(listener), 0, "route", "retry_policy")
+    assert policy["num_retries"] == retries
+    assert policy["retriable_status_codes"] == [429]
+    assert policy["per_try_idle_timeout"] == "20s"
 
 
 def test_one_route_follows_the_services_header() -> None:

@@ -53,6 +53,14 @@ def test_a_model_is_found_by_the_routers_answer() -> None:
     assert get(route, "spec.rules.0.backendRefs.0.name") == "groq-llama-4"
 
 
+def test_a_pool_leads_to_its_first_model() -> None:
+    pool = "routing_preferences: [{name: código, description: code, models: [groq/llama-4, openai/gpt-5.2]}]"
+    route = find(rendered(f"{TWO}\n{pool}"), "HTTPRoute", "model-groq-llama-4")
+    assert get(route, "spec.rules.0.matches.1.headers") == [
+        {"type": "Exact", "name": "x-router-upstream", "value": "pool/código"}
+    ]
+
+
 def test_a_model_gets_its_providers_path_and_host() -> None:
     result = rendered(TWO)
     assert route_filter(result, "groq-llama-4", "URLRewrite") == {

@@ -4,21 +4,31 @@ from typing import Any
 
 import pytest
 
-from router_service.config.models import ModelProvider
 from router_service.config.providers import endpoint
 from router_service.dataplane.headers import CLIENT_CREDENTIALS
-from router_service.dataplane.model_listeners import model_listener
+from router_service.dataplane.model_listeners import MODEL_ID_BYTES, model_listener
+from router_service.dataplane.pools import Served
 from router_service.dataplane.protojson import to_json
 from router_service.dataplane.secrets import credentials
-from tests.unit.dataplane.rendered import DEPLOYMENT, at
+from tests.unit.dataplane.rendered import DEPLOYMENT, at, config_of
+
+
+def listener_manager(entry: dict[str, object], *, edits_model: bool) -> Any:
+    config = config_of({"model": "openai/gpt-5", **entry}, limits={"max_body_bytes": 1_000_000})
+    [parsed] = config.model_providers
+    keys = credentials(parsed, endpoint(parsed), is_missing=False)
+    rendered = model_listener(Served(parsed, parsed.key, edits_model), keys, config, DEPLOYMENT)
+    assert at(to_json(rendered), "internal_listener") == {}
+    return at(to_json(rendered), "filter_chains", 0, "filters", 0, "typed_config")
 
 
 def manager(**entry: object) -> Any:
-    parsed = ModelProvider.model_validate({"model": "openai/gpt-5", **entry})
-    address = endpoint(parsed)
-    rendered = model_listener(parsed, address, credentials(parsed, address, is_missing=False), DEPLOYMENT)
-    assert at(to_json(rendered), "internal_listener") == {}
-    return at(to_json(rendered), "filter_chains", 0, "filters", 0, "typed_config")
+    return listener_manager(entry, edits_model=False)
+
+
+def editing_manager(**entry: object) -> Any:
+    """Of a model that is tried after another one, whose id the body then has."""
+    return listener_manager(entry, edits_model=True)
 
 
 def route(**entry: object) -> Any:
@@ -101,3 +111,34 @@ def test_a_credential_is_named_and_never_held() -> None:
 def test_the_response_tells_who_served(model: str, served_by: str) -> None:
     host = at(manager(model=model), "route_config", "virtual_hosts", 0)
     assert at(host, "response_headers_to_add", 0, "header") == {"key": "x-router-served-by", "value": served_by}
+
+
+def test_a_body_is_edited_unless_it_names_this_model_already() -> None:
+    rendered = editing_manager(model="openai/100%")
+    assert at(rendered, "http_filters", 0, "name") == "envoy.filters.http.ext_proc"
+    this, other = at(rendered, "route_config", "virtual_hosts", 0, "routes")
+    assert at(this, "match", "headers") == [{"name": "x-router-model", "string_match": {"exact": "openai/100%"}}]
+    assert at(this, "typed_per_filter_config", "envoy.filters.http.ext_proc", "disabled") is True
+    assert "headers" not in other["match"]
+    assert "typed_per_filter_config" not in other
+    assert this["route"] == other["route"]
+
+
+def test_the_service_is_told_the_id_and_nothing_of_the_client() -> None:
+    rendered = editing_manager(model="openai/100%")
+    told = at(rendered, "early_header_mutation_extensions", 0, "typed_config", "mutations", 0, "append", "header")
+    assert told == {"key": "x-router-attempt-model", "value": "100%%"}
+    rules = at(rendered, "http_filters", 0, "typed_config", "forward_rules", "allowed_headers", "patterns")
+    assert rules == [{"exact": "x-router-attempt-model"}, {"exact": "x-request-id"}]
+
+
+def test_an_edited_body_may_be_as_large_as_the_edge_lets_in_and_longer_by_an_id() -> None:
+    host = at(editing_manager(), "route_config", "virtual_hosts", 0)
+    assert host["request_body_buffer_limit"] == 1_000_000 + MODEL_ID_BYTES
+
+
+def test_a_model_that_is_never_a_later_attempt_asks_nobody() -> None:
+    rendered = manager()
+    assert "envoy.filters.http.ext_proc" not in [each["name"] for each in rendered["http_filters"]]
+    assert not rendered.get("early_header_mutation_extensions")
+    assert len(at(rendered, "route_config", "virtual_hosts", 0, "routes")) == 1

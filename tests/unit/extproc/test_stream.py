@@ -19,6 +19,7 @@ from router_service.extproc.stream import (
     HeadersReceived,
     OtherReceived,
     Phase,
+    Rewrite,
     Route,
     Stream,
 )
@@ -264,3 +265,23 @@ def test_any_order_of_messages_gets_one_action_each(received: list[Event], reaso
         assert stream.is_done == isinstance(action, Route | Answer)
         if stream.is_done:
             return
+
+
+def test_a_later_attempt_gets_its_own_id_and_no_decision() -> None:
+    stream = new_stream()
+    assert stream.receive(HeadersReceived("", "", attempt_model="elsewhere/2")) == Continue()
+    sent = b'{ "model" : "small", "seed":12345678901234567890}'
+    assert stream.receive(BodyReceived(sent)) == Rewrite(b'{ "model" : "elsewhere/2", "seed":12345678901234567890}')
+    assert stream.is_done
+
+
+def test_a_later_attempt_whose_body_has_the_id_already_is_left_alone() -> None:
+    stream = new_stream()
+    stream.receive(HeadersReceived("", "", attempt_model="small"))
+    assert stream.receive(body(model="small")) == Rewrite(None)
+
+
+def test_a_later_attempt_may_be_longer_than_the_limit_by_what_the_first_id_added() -> None:
+    stream = new_stream()
+    stream.receive(HeadersReceived("", "", attempt_model="small"))
+    assert isinstance(stream.receive(body(model="small", text="x" * LIMIT)), Rewrite)

@@ -28,6 +28,7 @@ from router_service.extproc.stream import (
     HeadersReceived,
     OtherReceived,
     Phase,
+    Rewrite,
     Route,
 )
 from router_service.extproc.wire import build_reply, read_event
@@ -161,3 +162,23 @@ def test_an_answer_carries_status_body_type_and_the_detail_for_the_access_log() 
 def test_an_answer_that_is_no_error_says_so() -> None:
     reply = build_reply(Answer(200, json.dumps({"object": "list"}).encode()))
     assert reply.immediate_response.details == "router_answered"
+
+
+def test_a_later_attempt_is_known_by_its_header() -> None:
+    sent = EnvoyRequest(request_headers=headers(**{"x-router-attempt-model": "café/2"}))
+    event = read_event(ProcessingRequest.FromString(bytes(sent)))
+    assert isinstance(event, HeadersReceived)
+    assert event.attempt_model == "café/2"
+
+
+def test_a_rewrite_replaces_the_body_and_leaves_the_way_alone() -> None:
+    reply = envoys(build_reply(Rewrite(b'{"model":"x"}')))
+    assert reply.request_body is not None
+    common = reply.request_body.response
+    assert common is not None
+    assert common.header_mutation is not None
+    assert common.body_mutation is not None
+    assert common.body_mutation.body == b'{"model":"x"}'
+    assert header_values(list(common.header_mutation.set_headers)) == {"content-length": b"13"}
+    assert not common.clear_route_cache
+    assert MessageToDict(build_reply(Rewrite(None))) == {"requestBody": {}}

@@ -46,6 +46,12 @@ def test_a_matched_preference_serves_its_first_model() -> None:
     )
 
 
+def test_a_preference_with_several_models_goes_to_its_pool_and_one_alone_to_its_model() -> None:
+    single = replace(CATALOG, preferences=(replace(CATALOG.preferences[0], models=(CODE,)),))
+    assert settle(CATALOG, Undecided(), MATCHED).upstream == "pool/code generation"
+    assert settle(single, Undecided(), MATCHED).upstream == "model/openai/code"
+
+
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in (Reason.MATCHED, Reason.REQUESTED)])
 def test_without_a_match_the_default_serves_and_says_why(reason: Reason) -> None:
     decision = settle(CATALOG, Undecided(), Classification(reason))

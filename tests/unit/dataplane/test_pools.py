@@ -1,0 +1,49 @@
+"""Which models need a listener of their own, and which of them edit a body."""
+
+from __future__ import annotations
+
+from router_service.dataplane.pools import member_key, pools, served_models
+from tests.unit.dataplane.rendered import config_of
+
+
+def preference(name: str, *models: str) -> dict[str, object]:
+    return {"name": name, "description": "requests of this kind", "models": list(models)}
+
+
+def test_a_preference_with_one_model_is_no_pool() -> None:
+    config = config_of({"model": "a/x"}, {"model": "b/y"}, routing_preferences=[preference("one", "a/x")])
+    assert pools(config) == ()
+
+
+def test_a_pool_keeps_the_order_of_its_preference() -> None:
+    config = config_of(
+        {"model": "a/x"}, {"model": "b/y", "name": "why"}, routing_preferences=[preference("two", "why", "a/x")]
+    )
+    [pool] = pools(config)
+    assert (pool.cluster, [member_key(target) for target in pool.members]) == ("pool/two", ["why", "a/x"])
+
+
+def test_only_a_later_member_with_another_id_edits() -> None:
+    config = config_of(
+        {"model": "a/x"},
+        {"model": "b/y"},
+        {"model": "c/x"},
+        {"model": "d/z"},
+        routing_preferences=[preference("pool", "a/x", "b/y", "c/x"), preference("one", "d/z")],
+    )
+    assert [model.edits_model for model in served_models(config)] == [False, True, False, False]
+
+
+def test_a_member_of_a_wildcard_has_a_listener_of_its_own_and_the_wildcards_credentials() -> None:
+    config = config_of(
+        {"model": "a/x"},
+        {"model": "w/*", "name": "wild", "base_url": "http://w:8000"},
+        routing_preferences=[preference("pool", "a/x", "w/one", "w/two"), preference("again", "w/one", "a/x")],
+    )
+    members = served_models(config)[2:]
+    assert [(model.entry.key, model.entry.base_url) for model in members] == [
+        ("w/one", "http://w:8000"),
+        ("w/two", "http://w:8000"),
+    ]
+    assert {model.credentials_of for model in members} == {"wild"}
+    assert all(model.edits_model for model in members)
