@@ -13,8 +13,8 @@ from router_service.classify.facts import Facts
 from router_service.classify.model_server import ServerFailed
 from router_service.classify.replicas import Replica, Replicas
 
-# A first question loads grammar and prompt, perhaps while the server is still warming up.
-_PROBE_TIMEOUT_S = 10.0
+# The first question after a start compiles the grammar and reads the prompt, for seconds on a slow machine.
+_PROBE_TIMEOUT_S = 30.0
 # How soon a new replica or a server that came back is noticed.
 _PAUSE_S = 5.0
 

@@ -26,6 +26,7 @@ from router_service.routing.prompt import Layout
 
 # What a second question costs beside its decoding (a round trip and a step over the cached prompt), in decoding steps.
 _SECOND_QUESTION_STEPS = 3
+_INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 # Servers report masked tokens with a large negative number instead of an infinity, which JSON lacks.
 _MASKED_LOGPROB = -1000.0
 
@@ -68,7 +69,7 @@ def first_guess(depths: Iterable[int]) -> int:
 
 def remaining(written: str, choices: Mapping[str, str]) -> tuple[str, ...]:
     """The names that `written` still fits. A character of which only some bytes are written is not counted."""
-    written = written.rstrip("\N{REPLACEMENT CHARACTER}")
+    written = written.rstrip(_INCOMPLETE)
     return tuple(name for name, text in choices.items() if text.startswith(written))
 
 
@@ -76,7 +77,8 @@ def remaining(written: str, choices: Mapping[str, str]) -> tuple[str, ...]:
 class Step:
     """One decoded token: what it adds to the text, and the likeliest tokens of its place with their log probabilities.
 
-    A token that ends inside a character adds nothing; the token that completes the character adds it whole.
+    A token that ends inside a character adds nothing for it, or a replacement character; the token that completes the
+    character adds it whole, or as a replacement character before what follows.
     """
 
     text: str
@@ -112,13 +114,28 @@ def weigh(steps: Sequence[Step], decided: str, choices: Mapping[str, str]) -> Ma
             for name in names:
                 weights[name] += left * probability / total / len(names)
         left *= kept / total
-        written += step.text
+        written = _extended(written, step.text, choices[decided])
     weights[decided] = left
     return weights if left > 0 else None
 
 
 def _continued_by(text: str, written: str, open_names: Sequence[str], choices: Mapping[str, str]) -> tuple[str, ...]:
-    """The names a token leads to. One that ends inside a character leads to all whose next character is not ASCII."""
-    if text:
-        return tuple(name for name in open_names if choices[name].startswith(written + text))
-    return tuple(name for name in open_names if not choices[name][len(written) : len(written) + 1].isascii())
+    """The names a token leads to. One with part of a character leads to all that have one beyond ASCII there."""
+    whole, incomplete, rest = text.partition(_INCOMPLETE)
+    leading = tuple(name for name in open_names if choices[name].startswith(written + whole))
+    if whole and not incomplete:
+        return leading
+    at = len(written + whole)
+    return tuple(
+        name for name in leading if not choices[name][at : at + 1].isascii() and choices[name].startswith(rest, at + 1)
+    )
+
+
+def _extended(written: str, text: str, answer: str) -> str:
+    """What is written of `answer` after one more token, which may begin or end inside a character."""
+    whole, incomplete, rest = text.rpartition(_INCOMPLETE)
+    if not incomplete:
+        return written + text
+    if not rest:
+        return written + whole.partition(_INCOMPLETE)[0]
+    return answer[: answer.find(rest, len(written)) + len(rest)]

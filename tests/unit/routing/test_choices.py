@@ -141,6 +141,12 @@ def test_half_a_character_leads_to_the_names_that_go_on_beyond_ascii() -> None:
     assert (weights["été"], weights["other"]) == (0.5, 0.5)
 
 
+def test_a_token_that_ends_one_character_and_holds_the_next_is_understood() -> None:
+    choices = spell_choices(["数学", "数字"], COMPACT)
+    steps = [step("", **{"": 0.5, "数学": 0.25, "o": 0.25}), step("�学", **{"�学": 0.5, "�字": 0.25, "数": 0.25})]
+    assert weighed(steps, "数学", choices) == {"数学": 0.5625, "数字": 0.1875, "other": 0.25}
+
+
 def test_masked_tokens_weigh_nothing() -> None:
     masked = Step("o", (("o", math.log(0.5)), ("co", -9999.0)))
     assert weighed([masked], "other", CHOICES) == {name: float(name == "other") for name in CHOICES}
