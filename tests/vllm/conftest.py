@@ -10,9 +10,9 @@ import pytest
 from yarl import URL
 
 from router_service.classify.model_server import Address, ModelServer
+from tests.vllm.model_files import make_tiny_model
 from tests.vllm.routes import CORPUS
 from tests.vllm.server import PYTHON, VllmServer
-from tests.vllm.tiny_model import make_tiny_model
 
 # What a prompt of the default budget may need if every byte of it is a token, halved once.
 MAX_MODEL_TOKENS = 20_000
