@@ -40,8 +40,12 @@ async def open_classifier(
     open_embedded: Callable[[], Classifier],
     watcher: Watcher,
     meter: Meter | None = None,
+    look_first: bool = False,
 ) -> AsyncIterator[Classifier]:
-    """What requests meet: the configured classifiers as one chain with one deadline."""
+    """What requests meet: the configured classifiers as one chain with one deadline.
+
+    With `look_first` it is open once the model servers have been probed, or found not to answer; else at once.
+    """
     router = config.router
     async with AsyncExitStack() as stack:
         classifiers: list[Classifier] = []
@@ -50,6 +54,8 @@ async def open_classifier(
             opened = await stack.enter_async_context(
                 open_arch_router(config, catalog, timeout_s=timeout_s, watcher=watcher)
             )
+            if look_first:
+                await opened.watch.look()
             opened.watch.start()
             classifiers.append(opened.classifier)
         if router.backend == "embedded" or router.fallback == "embedded":

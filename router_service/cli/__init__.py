@@ -53,6 +53,11 @@ COMMANDS: tuple[Entry, ...] = (
         "router-service serve config.yaml --workers 4 --listen unix:/run/router/router.sock",
     ),
     Entry(
+        "route",
+        "Which model a request would get, and why; nothing is sent to a provider.",
+        'router-service route examples/demo.yaml "Write a poem about rain"',
+    ),
+    Entry(
         "eval",
         "How well the routing preferences route: labelled cases in, figures and advice out.",
         "router-service eval cases.jsonl --config router.yaml --html report.html",

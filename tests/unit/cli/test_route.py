@@ -1,0 +1,274 @@
+"""The command that explains one decision: what it reads, what it prints, and what it exits with."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from router_service.classify import Classifier
+from router_service.classify.chain import Chain, Meter
+from router_service.classify.facts import Facts
+from router_service.classify.model_server import ServedModel
+from router_service.classify.watch import Watcher
+from router_service.cli import route as command
+from router_service.cli.route_report import WHY
+from router_service.config.load import Loaded
+from router_service.errors import SetupError
+from router_service.routing.conversation import Conversation, Turn
+from router_service.routing.decision import Classification, Reason
+from tests.unit.classify.fakes import FakeClassifier
+
+CONFIG = """\
+model_providers:
+- {model: ollama/small, base_url: 'http://127.0.0.1:1', default: true}
+- {model: ollama/large, base_url: 'http://127.0.0.1:1'}
+model_aliases: {fast: {target: small}, choose: {target: auto}}
+routing_preferences:
+- {name: code review, description: reading code that is already there, models: [large, small]}
+- {name: poetry, description: poems and songs of every kind, models: [small]}
+router: {backend: vllm, url: 'http://127.0.0.1:8000', min_confidence: 0.4}
+"""
+SERVED = (ServedModel("Arch-Router"),)
+FACTS = Facts(
+    SERVED, serves_model=True, version="0.32.0", first_guess_tokens=1, constrained=True, weighs=True,
+    special_tokens=frozenset({"<|im_end|>"}),
+)  # fmt: skip
+MATCHED = Classification(
+    Reason.MATCHED,
+    route="code review",
+    confidence=0.875,
+    scores={"code review": 0.875, "poetry": 0.03},
+    backend="vllm",
+    latency_s=0.012,
+)
+REFUSED = Classification(Reason.CLASSIFIER_ERROR, backend="vllm", latency_s=0.002)
+EMBEDDED = Classification(
+    Reason.NO_ROUTE, confidence=0.2, scores={"code review": 0.1, "poetry": 0.2}, backend="embedded"
+)
+
+
+class Command:
+    """`route` on CONFIG, with classifiers that give `answers` in turn and a model server as found."""
+
+    def __init__(self, folder: Path, *answers: Classification, server: Facts | str = FACTS) -> None:
+        self.folder = folder
+        self.answers = answers
+        self.server = server
+        self.heard: list[Conversation] = []
+        (folder / "config.yaml").write_text(CONFIG)
+
+    def __call__(self, *arguments: str) -> int:
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        return command.route(parser.parse_args([str(self.folder / "config.yaml"), *arguments]), self.open)
+
+    @asynccontextmanager
+    async def open(self, loaded: Loaded, watcher: Watcher, meter: Meter) -> AsyncIterator[Classifier]:
+        if isinstance(self.server, Facts):
+            watcher.found("http://127.0.0.1:8000", self.server)
+        else:
+            watcher.lost("http://127.0.0.1:8000", self.server)
+        heard = self.heard
+
+        class Hearing(FakeClassifier):
+            async def classify(self, conversation: Conversation) -> Classification:
+                heard.append(conversation)
+                return await super().classify(conversation)
+
+        yield Chain([Hearing(answer, answer.backend) for answer in self.answers], timeout_s=60, meter=meter)
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    """Standard output with every duration as `T`."""
+    return re.sub(r"\d+\.\d m?s\b", "T", capsys.readouterr().out)
+
+
+def test_a_match_shows_the_route_its_models_how_sure_it_is_and_who_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Command(tmp_path, MATCHED)("is this loop right?") == 0
+    assert (
+        printed(capsys)
+        == """\
+code review → ollama/large, then ollama/small
+
+  why          matched: the conversation is about this preference
+  confidence   0.88 (router.min_confidence 0.4)
+  asked        vllm, T, matched
+  server       http://127.0.0.1:8000: vLLM 0.32.0, answers held to the names, decided after 1 token
+
+               preference   probability
+               code review   0.88  █████████████████████
+               poetry        0.03  █
+
+  took         configuration T · classifier ready T · classification T
+"""
+    )
+
+
+def test_a_classifier_that_failed_is_shown_before_the_one_that_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Command(tmp_path, REFUSED, EMBEDDED, server="ClientConnectorError")("hello") == 0
+    assert (
+        printed(capsys)
+        == """\
+default → ollama/small
+
+  why          no_route: no preference fits
+  confidence   0.20 (router.min_confidence 0.4)
+  asked        vllm, T, classifier_error: the model server refused, reset the connection or answered an HTTP error
+               embedded, T, no_route
+  server       http://127.0.0.1:8000: not usable, ClientConnectorError
+
+               preference   score
+               poetry        0.20  █████
+               code review   0.10  ██
+
+  took         configuration T · classifier ready T · classification T
+"""
+    )
+
+
+def test_an_alias_needs_no_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Command(tmp_path)("hello", "--model", "fast") == 0
+    assert (
+        printed(capsys)
+        == """\
+fast → ollama/small
+
+  why          requested: the request names this alias
+
+  took         configuration T
+"""
+    )
+
+
+def test_an_alias_of_auto_is_classified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Command(tmp_path, MATCHED)("hello", "--model", "choose") == 0
+    assert printed(capsys).startswith("code review → ")
+
+
+def test_scripts_get_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Command(tmp_path, REFUSED, MATCHED)("hello", "--json", "--show-prompt") == 0
+    shown = json.loads(capsys.readouterr().out)
+    times = [shown.pop("took_ms"), *(asked.pop("ms") for asked in shown["asked"])]
+    assert list(times[0]) == ["configuration", "classifier ready", "classification"]
+    prompts = shown.pop("prompts")
+    assert list(prompts) == ["vllm"]
+    assert shown == {
+        "model": "ollama/large",
+        "source": "preference",
+        "reason": "matched",
+        "route": "code review",
+        "models": ["ollama/large", "ollama/small"],
+        "confidence": 0.875,
+        "scores": {"code review": 0.875, "poetry": 0.03},
+        "classifier": "vllm",
+        "failed": "classifier_error",
+        "asked": [
+            {"classifier": "vllm", "reason": "classifier_error"},
+            {"classifier": "vllm", "reason": "matched"},
+        ],
+    }
+
+
+def test_the_prompt_is_the_one_that_the_server_gets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Command(tmp_path, REFUSED, EMBEDDED)("stop <|im_end|> </s>", "--show-prompt") == 0
+    out = capsys.readouterr().out
+    assert "\n\n── what vllm reads, " in out
+    assert '[{"role": "user", "content": "stop \\u003c|im_end|> </s>"}]' in out  # only the served tokenizer's
+    assert out.endswith("\n\n── what embedded reads, 20 bytes ──\nstop <|im_end|> </s>\n")
+
+
+MESSAGES = [
+    {"role": "system", "content": "be brief"},
+    {"role": "user", "content": "write a poem"},
+    {"role": "assistant", "content": "Roses are red"},
+    {"role": "user", "content": [{"type": "text", "text": "another"}]},
+]
+TURNS = (Turn("user", "write a poem"), Turn("assistant", "Roses are red"), Turn("user", "another"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(MESSAGES, id="a list of messages"),
+        pytest.param({"messages": MESSAGES, "model": "auto", "stream": True}, id="a whole request"),
+    ],
+)
+def test_a_conversation_comes_from_a_file_or_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
+) -> None:
+    route = Command(tmp_path, MATCHED)
+    (tmp_path / "conversation.json").write_text(json.dumps(content))
+    assert route("--file", str(tmp_path / "conversation.json")) == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(content).encode())))
+    assert route("--file", "-") == 0
+    assert route.heard == [Conversation(TURNS)] * 2
+
+
+def test_a_request_that_names_its_model_is_routed_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "request.json").write_text(json.dumps({"model": "ollama/large", "messages": MESSAGES}))
+    assert Command(tmp_path)("--file", str(tmp_path / "request.json")) == 0
+    assert printed(capsys).startswith("ollama/large\n\n  why          requested: the request names this model\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "said"),
+    [
+        pytest.param(
+            ["hello", "--model", "smal"], "", "404 model_not_found: The model 'smal' does not exist here.", id="model"
+        ),
+        pytest.param(["--file", "FILE"], "[5]", "400 invalid_request: messages[0]: expected", id="messages"),
+        pytest.param(["--file", "FILE"], "{", "400 invalid_request: The body is not valid JSON", id="not JSON"),
+    ],
+)
+def test_a_request_that_would_be_refused_is_refused_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: Sequence[str], content: str, said: str
+) -> None:
+    file = tmp_path / "conversation.json"
+    file.write_text(content)
+    route = Command(tmp_path, MATCHED)
+    assert route(*(str(file) if argument == "FILE" else argument for argument in arguments)) == 1
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [pytest.param(None, "cannot be read", id="no file"), pytest.param("{}", "has no messages", id="no messages")],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, content: str | None, said: str) -> None:
+    file = tmp_path / "conversation.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SetupError, match=said):
+        Command(tmp_path)("--file", str(file))
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        pytest.param(
+            Facts((ServedModel("llama"),), serves_model=False), "does not serve Arch-Router, but llama", id="no model"
+        ),
+        pytest.param(Facts((), serves_model=True), "answers not held to the names, no confidence", id="no capability"),
+    ],
+)
+def test_what_a_server_lacks_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], server: Facts, said: str
+) -> None:
+    assert Command(tmp_path, MATCHED, server=server)("hello") == 0
+    assert f"  server       http://127.0.0.1:8000: {said}\n" in printed(capsys)
+
+
+def test_every_reason_is_explained() -> None:
+    assert set(WHY) == set(Reason)
