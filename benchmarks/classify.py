@@ -4,7 +4,7 @@ The model has Arch-Router's dimensions and vLLM's dummy weights: every step comp
 writes nonsense. Two loads:
 
     new      every question is about a conversation of its own: only the routes come from the prefix cache, and the
-             prompt's fixed end, some 200 tokens, is read each time
+             prompt's fixed end is read each time
     again    the same questions once more, as in an agent's loop
 
 A question is read, then its answer is written token by token, and only writing can be saved. A GPU reads many tokens in

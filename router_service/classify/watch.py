@@ -16,7 +16,7 @@ from router_service.classify.replicas import Replica, Replicas
 # The first question after a start compiles the grammar and reads the prompt, for seconds on a slow machine.
 _PROBE_TIMEOUT_S = 30.0
 # How soon a new replica or a server that came back is noticed.
-_PAUSE_S = 5.0
+PAUSE_S = 5.0
 
 
 class Watcher(Protocol):
@@ -62,7 +62,7 @@ class Watch:
     async def _look_forever(self) -> None:
         while True:
             await self.look()
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(PAUSE_S)
 
     async def _look_at(self, replica: Replica) -> None:
         """Probe the replica if it is new, was lost, or serves other models than before."""
