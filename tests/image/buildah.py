@@ -58,7 +58,7 @@ def provide_base() -> None:
     if not (root / "etc" / "debian_version").is_file():
         shutil.rmtree(root, ignore_errors=True)
         print(f"debootstrap {SUITE} (two minutes) …", flush=True)
-        command = ["debootstrap", "--variant=minbase", SUITE, str(root), _mirror()]
+        command = ["debootstrap", "--variant=minbase", SUITE, str(root), *_mirror()]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
         shutil.rmtree(root / "var" / "cache" / "apt" / "archives", ignore_errors=True)
@@ -121,14 +121,14 @@ def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 
 
-def _mirror() -> str:
-    """The archive that this machine installs from."""
+def _mirror() -> list[str]:
+    """The archive that this machine installs from; nothing where it does not say, and debootstrap has a default."""
     for file in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]:
         if file.is_file() and (
             found := re.search(r"^(?:URIs:|deb(?: \[.*?\])?) *(\S+)", file.read_text(), re.MULTILINE)
         ):
-            return found[1]
-    return "http://deb.debian.org/debian"
+            return [found[1]]
+    return []
 
 
 def _pip_conf() -> str:
