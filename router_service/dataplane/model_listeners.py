@@ -217,7 +217,11 @@ def _forward(endpoint: Endpoint) -> RouteAction:
 
 
 def _reconnect() -> RetryPolicy:
-    """One more connection where the first carried nothing of the request: the provider has not seen it."""
+    """One more connection where the first carried nothing of the request: the provider has not seen it.
+
+    Of a name with several addresses the balancer picks by chance, so it may have to pick often until it finds another
+    than the one that refused.
+    """
     return RetryPolicy(
         retry_on="connect-failure,refused-stream,reset-before-request",
         num_retries=1,
@@ -227,5 +231,5 @@ def _reconnect() -> RetryPolicy:
                 name="envoy.retry_host_predicates.previous_hosts", typed_config=Packed(PreviousHostsPredicate())
             )
         ],
-        host_selection_retry_max_attempts=3,
+        host_selection_retry_max_attempts=20,
     )

@@ -1,7 +1,8 @@
 """The compose file's services as processes, in the order that `depends_on` asks for.
 
-All share one loopback, where services in Docker have addresses of their own: their names lead to 127.0.0.1, which works
-because no two of them listen on one port.
+All share one loopback, where services in Docker have addresses of their own: their names lead to 127.0.0.2, which works
+because no two of them listen on one port. Not to 127.0.0.1: Envoy's resolver reads names of one address as names of one
+host, and would find `localhost`'s ::1 for each of them, where nothing listens.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class RunningProject:
             uid=int(uid),
             gid=int(gid),
             read_only_root=service["read_only"] is True,
-            hosts="".join(f"127.0.0.1 {other}\n" for other in self._services),
+            hosts="".join(f"127.0.0.2 {other}\n" for other in self._services),
         )
 
     def _volumes(self, service: Service) -> list[Volume]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tests.deploy import overlays
@@ -31,14 +32,17 @@ routing_preferences:
 
 
 def chat(**body: object) -> tuple[dict[str, str], dict[str, object]]:
-    """The answer's headers and body."""
+    """The answer's headers and body. AssertionError, with what was answered, for an error."""
     request = Request(
         "http://127.0.0.1:10000/v1/chat/completions",
         json.dumps({"messages": [{"role": "user", "content": "hello"}], **body}).encode(),
         {"content-type": "application/json"},
     )
-    with urlopen(request, timeout=20) as response:  # noqa: S310 - always http
-        return {name.lower(): value for name, value in response.headers.items()}, json.loads(response.read())
+    try:
+        with urlopen(request, timeout=20) as response:  # noqa: S310 - always http
+            return {name.lower(): value for name, value in response.headers.items()}, json.loads(response.read())
+    except HTTPError as error:
+        raise AssertionError(f"{error.code}: {error.read().decode()}") from error
 
 
 @contextmanager
