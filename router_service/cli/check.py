@@ -17,7 +17,7 @@ from router_service.config.models import Router
 from router_service.config.providers import Auth, endpoint
 from router_service.config.service import TcpAddress
 from router_service.errors import ConfigError, Problem, format_problem
-from router_service.routing.catalog import Catalog
+from router_service.routing.catalog import Catalog, Pool, Target
 from router_service.routing.resolve import Auto, Named, resolve
 from router_service.telemetry.console import Paint, Style, painter
 
@@ -58,11 +58,12 @@ def _as_json(file: str, problems: Sequence[Problem], loaded: Loaded | None) -> s
             "listeners": [{"address": listener.address, "port": listener.port} for listener in loaded.config.listeners],
             "models": [model.name for model in loaded.catalog.models],
             "default": loaded.catalog.default.model if loaded.catalog.default else None,
-            "aliases": dict(loaded.catalog.aliases),
-            "preferences": {
-                preference.name: [target.model for target in preference.models]
-                for preference in loaded.catalog.preferences
+            "aliases": {
+                **loaded.catalog.aliases,
+                **{name: _names(targets) for name, targets in loaded.catalog.alias_targets.items()},
             },
+            "fallbacks": {key: _names(targets) for key, targets in loaded.catalog.fallbacks.items()},
+            "preferences": {preference.name: _names(preference.models) for preference in loaded.catalog.preferences},
             "classifier": loaded.config.router.backend,
             "missing": {key: list(variables) for key, variables in loaded.missing.items()},
         }
@@ -87,15 +88,13 @@ def _summary(file: str, loaded: Loaded, paint: Paint) -> str:
     lines += [paint(Style.GREEN, f"{file} can be used{counted}."), ""]
     lines += _table("listens on", [(str(TcpAddress(at.address, at.port)),) for at in loaded.config.listeners])
     lines += _table("models", _models(loaded))
-    lines += _table("aliases", [(alias, f"→ {_meaning(loaded.catalog, alias)}") for alias in loaded.catalog.aliases])
+    catalog = loaded.catalog
+    lines += _table("aliases", [(alias, f"→ {_meaning(catalog, alias)}") for alias in catalog.alias_names])
     lines += _table(
         "preferences",
-        [
-            (preference.name, "→ " + ", then ".join(target.model for target in preference.models))
-            for preference in loaded.catalog.preferences
-        ],
+        [(preference.name, f"→ {_in_turn(catalog.pool_of(preference))}") for preference in catalog.preferences],
     )
-    lines += _table("classifier", [(_classifier(loaded.config.router),)] if loaded.catalog.preferences else [])
+    lines += _table("classifier", [(_classifier(loaded.config.router),)] if catalog.preferences else [])
     return "\n".join(lines)
 
 
@@ -113,6 +112,7 @@ def _models(loaded: Loaded) -> list[tuple[str, ...]]:
         address = f"{'' if where.tls else 'http://'}{where.authority}{where.path_prefix}"
         notes = ["default"] if entry.default else []
         notes += [f"called {entry.name}"] if entry.name else []
+        notes += [f"then {', '.join(entry.fallbacks)}"] if entry.fallbacks else []
         if entry.key in loaded.missing:
             notes.append(f"{' and '.join(loaded.missing[entry.key])} not set")
         elif where.auth is Auth.PASSTHROUGH:
@@ -125,10 +125,18 @@ def _models(loaded: Loaded) -> list[tuple[str, ...]]:
 
 def _meaning(catalog: Catalog, alias: str) -> str:
     match resolve(catalog, alias):
-        case Named(target):
-            return target.model
+        case Named(pool):
+            return _in_turn(pool)
         case Auto():
             return "the preference that fits"
+
+
+def _in_turn(pool: Pool) -> str:
+    return ", then ".join(_names(pool.models))
+
+
+def _names(targets: Sequence[Target]) -> list[str]:
+    return [target.model for target in targets]
 
 
 def _classifier(router: Router) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from router_service.config.models import Config
@@ -16,6 +17,10 @@ def build_catalog(config: Config) -> Catalog:
         for entry in config.model_providers
     )
     bare = Catalog(models=models)
+
+    def targets(names: Sequence[str]) -> tuple[Target, ...]:
+        return tuple(find_model(bare, name) for name in names)
+
     default = next(
         (Target(model, model.id) for model, entry in zip(models, config.model_providers, strict=True) if entry.default),
         None,
@@ -24,14 +29,19 @@ def build_catalog(config: Config) -> Catalog:
         Preference(
             name=preference.name,
             description=preference.description,
-            models=tuple(find_model(bare, name) for name in preference.models),
+            models=targets(preference.models),
             examples=tuple(preference.examples),
         )
         for preference in config.routing_preferences
     )
+    aliases = config.model_aliases.items()
     return Catalog(
         models=models,
-        aliases=MappingProxyType({name: alias.target for name, alias in config.model_aliases.items()}),
+        aliases=MappingProxyType({name: alias.target for name, alias in aliases if alias.target is not None}),
+        alias_targets=MappingProxyType({name: targets(alias.targets) for name, alias in aliases if alias.targets}),
+        fallbacks=MappingProxyType(
+            {entry.key: targets(entry.fallbacks) for entry in config.model_providers if entry.fallbacks}
+        ),
         preferences=preferences,
         default=default,
         auto_names=frozenset(config.routing.auto_names),

@@ -91,6 +91,10 @@ class ModelProvider(Section):
     passthrough_auth: bool = Field(False, description="Send the client's own credential to the provider.")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="Headers added to every request to it.")
     internal: bool = Field(False, description="Not listed by GET /v1/models.")
+    fallbacks: list[str] = Field(
+        default_factory=list,
+        description="Models that are tried, in this order, where this one was chosen by itself and fails.",
+    )
 
     @property
     def provider(self) -> str:
@@ -107,7 +111,10 @@ class ModelProvider(Section):
 
 
 class ModelAlias(Section):
-    target: str = Field(min_length=1, description="A model, another alias, or `auto`.")
+    target: str | None = Field(None, min_length=1, description="A model, another alias, or `auto`.")
+    targets: list[str] = Field(
+        default_factory=list, description="In place of `target`: models that are tried in this order."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -186,6 +193,10 @@ class Routing(Section):
         False, description="Classify every chat request, even one that names a model or alias."
     )
     auto_names: list[str] = Field(default=["auto"], description="Values of `model` that mean: you choose.")
+    retry_on: list[Annotated[int, Field(ge=400, le=599)]] = Field(
+        default_factory=list,
+        description="HTTP status codes after which the next model is tried, beside 429 and every 5xx.",
+    )
 
 
 class Limits(Section):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from router_service.config.models import Config
 from router_service.config.report import Location, Report
@@ -172,7 +172,7 @@ def _check_alias_cycles(config: Config, report: Report) -> None:
         while name in config.model_aliases and name not in followed:
             followed.add(name)
             chain.append(name)
-            name = config.model_aliases[name].target
+            name = config.model_aliases[name].target or ""
         if name not in chain:
             continue
         ring = chain[chain.index(name) :]
@@ -181,6 +181,14 @@ def _check_alias_cycles(config: Config, report: Report) -> None:
         else:
             way = " → ".join(_short(member) for member in (*ring[:_MOST_SHOWN], name))
             report.error(("model_aliases", name), f"goes round in a circle: {way}", "let one of them name a model")
+
+
+def _check_aliases_have_a_target(config: Config, report: Report) -> None:
+    for name, alias in config.model_aliases.items():
+        if alias.target is None and not alias.targets:
+            report.error(("model_aliases", name, "target"), "is missing", "write a model, another alias, or auto")
+        elif alias.target is not None and alias.targets:
+            report.error(("model_aliases", name), "has both target and targets", "write all models in targets")
 
 
 def _check_names_of_aliases_and_preferences(config: Config, report: Report) -> None:
@@ -223,22 +231,36 @@ def _check_router(config: Config, report: Report) -> None:
 def _check_model_names(config: Config, report: Report) -> None:
     names = _ModelNames(config, report)
     for alias, entry in config.model_aliases.items():
-        if entry.target not in config.model_aliases and entry.target not in config.routing.auto_names:
-            names.find(
-                entry.target, ("model_aliases", alias, "target"), (*config.model_aliases, *config.routing.auto_names)
-            )
-    for index, preference in enumerate(config.routing_preferences):
-        found: set[str] = set()
-        for place, name in enumerate(preference.models):
-            location: Location = ("routing_preferences", index, "models", place)
+        target = entry.target
+        if target is not None and target not in config.model_aliases and target not in config.routing.auto_names:
+            names.find(target, ("model_aliases", alias, "target"), (*config.model_aliases, *config.routing.auto_names))
+    for location, models, first in _lists_of_models(config):
+        found = {first} if first is not None else set()
+        for place, name in enumerate(models):
             if name in config.model_aliases and _found(names.catalog, name) is None:
-                report.error(location, f'"{_short(name)}" is an alias', f"write {config.model_aliases[name].target}")
+                meant = config.model_aliases[name]
+                report.error(
+                    (*location, place),
+                    f'"{_short(name)}" is an alias',
+                    f"write {meant.target or ' and '.join(meant.targets)}",
+                )
                 continue
-            model = names.find(name, location)
+            model = names.find(name, (*location, place))
             if model in found:
-                report.warn(location, f"{model} is already in this list", "remove one of the two")
+                what = "is the model itself" if model == first else "is already in this list"
+                report.warn((*location, place), f"{model} {what}", "remove it")
             elif model is not None:
                 found.add(model)
+
+
+def _lists_of_models(config: Config) -> Iterator[tuple[Location, Sequence[str], str | None]]:
+    """Where models are listed that are tried one after the other, and the model that stands before the list."""
+    for index, entry in enumerate(config.model_providers):
+        yield ("model_providers", index, "fallbacks"), entry.fallbacks, entry.model
+    for name, alias in config.model_aliases.items():
+        yield ("model_aliases", name, "targets"), alias.targets, None
+    for index, preference in enumerate(config.routing_preferences):
+        yield ("routing_preferences", index, "models"), preference.models, None
 
 
 class _ModelNames:
@@ -310,6 +332,7 @@ _RULES: tuple[Rule, ...] = (
     _check_wildcards,
     _check_names_do_not_hide,
     _check_alias_cycles,
+    _check_aliases_have_a_target,
     _check_names_of_aliases_and_preferences,
     _check_router,
 )

@@ -132,7 +132,7 @@ def _pool_route(config: Config, listener: Listener, pool: Pool) -> Route:
             timeout=seconds(listener.timeout),
             retry_policy=RetryPolicy(
                 retry_on=RETRY_ON,
-                retriable_status_codes=[TOO_MANY_REQUESTS],
+                retriable_status_codes=sorted({TOO_MANY_REQUESTS, *config.routing.retry_on}),
                 # One more than there are members would hide the last one's answer behind an error of Envoy's own.
                 num_retries=more if listener.max_retries is None else min(more, listener.max_retries),
                 retry_back_off=RetryPolicyRetryBackOff(

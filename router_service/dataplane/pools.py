@@ -1,7 +1,7 @@
 """Which models are tried in which order, and what Envoy needs for each: pure, without Envoy's messages.
 
-A pool is a preference with more than one model. Its first model's id is in the body when the request leaves the edge;
-a later member whose id differs has it edited in its own internal listener.
+A pool's first model's id is in the body when the request leaves the edge; a later member whose id differs has it edited
+in its own internal listener.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from router_service.config.build import build_catalog
 from router_service.config.models import Config, ModelProvider
-from router_service.routing.catalog import Target
+from router_service.routing.catalog import WILDCARD, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """`cluster` is what the service answers (`catalog.Preference.upstream`); `members` has at least two."""
+    """`cluster` is what the service answers (`catalog.Pool.upstream`); `members` has at least two."""
 
     cluster: str
     members: tuple[Target, ...]
@@ -37,16 +37,18 @@ class Served:
 
 
 def pools(config: Config) -> tuple[Pool, ...]:
-    """In the order of the file."""
-    preferences = build_catalog(config).preferences
-    return tuple(
-        Pool(preference.upstream, preference.models) for preference in preferences if len(preference.models) > 1
-    )
+    """Every list of models that the service may answer with: preferences', aliases', models' with fallbacks."""
+    return tuple(Pool(pool.name, pool.models) for pool in build_catalog(config).pools)
 
 
 def member_key(target: Target) -> str:
-    """Names the listener of one member of a pool. A wildcard's own serves many ids; this is one of them."""
-    return target.model if target.entry.is_wildcard else target.entry.key
+    """Names the listener of one member of a pool: the entry's, or that of one model of a wildcard."""
+    return target.model if _is_one_of_many(target) else target.entry.key
+
+
+def _is_one_of_many(target: Target) -> bool:
+    """Whether this is one model of a wildcard, and not the wildcard itself, whose own listener serves many ids."""
+    return target.entry.is_wildcard and target.model_id != WILDCARD
 
 
 def served_models(config: Config) -> tuple[Served, ...]:
@@ -67,5 +69,5 @@ def served_models(config: Config) -> tuple[Served, ...]:
 
 
 def _wildcard_members(found: Sequence[Pool]) -> list[Target]:
-    members = {target: None for pool in found for target in pool.members if target.entry.is_wildcard}
+    members = {target: None for pool in found for target in pool.members if _is_one_of_many(target)}
     return list(members)

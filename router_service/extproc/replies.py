@@ -38,7 +38,7 @@ def model_body(catalog: Catalog, name: str) -> bytes:
 
 
 def _listed(catalog: Catalog) -> dict[str, dict[str, object]]:
-    owners = dict.fromkeys([*sorted(catalog.auto_names), *catalog.aliases], OWNER)
+    owners = dict.fromkeys([*sorted(catalog.auto_names), *catalog.alias_names], OWNER)
     for model in catalog.models:
         if model.listed and not model.is_wildcard:
             owners.setdefault(model.name, model.provider)

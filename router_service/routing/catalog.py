@@ -1,11 +1,16 @@
 """What can be served: models, aliases, preferences, the default. Built once per configuration, never changed.
 
-Owns the names of things; finding what a client meant is `resolve`.
+Owns the names of things, those of Envoy's clusters among them; finding what a client meant is `resolve`.
+
+    model/<entry>        one model
+    pool/<preference>    a preference's models, tried in their order
+    alias/<alias>        an alias' targets, tried in their order
+    fallback/<entry>     a model and its fallbacks, tried in their order
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -62,21 +67,41 @@ class Preference:
     models: tuple[Target, ...]
     examples: tuple[str, ...] = ()
 
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Models that are tried one after the other for one request, at least one.
+
+    `name` is the Envoy cluster that tries all of `models` as they stand.
+    """
+
+    name: str
+    models: tuple[Target, ...]
+
     @property
-    def upstream(self) -> str:
-        """The Envoy cluster that tries its models in order; a single model's own needs no pool."""
-        return f"pool/{self.name}" if len(self.models) > 1 else self.models[0].entry.upstream
+    def order(self) -> tuple[int, ...]:
+        """All of them, as they stand."""
+        return tuple(range(len(self.models)))
+
+    def upstream(self, order: Sequence[int]) -> str:
+        """The Envoy cluster that tries the models at these positions, in this order; one alone needs no pool."""
+        if len(order) == 1:
+            return self.models[order[0]].entry.upstream
+        return self.name if tuple(order) == self.order else f"{self.name}~{'.'.join(map(str, order))}"
 
 
 @dataclass(frozen=True)
 class Catalog:
     """Everything a request can be routed to.
 
-    `aliases` maps an alias to its target as written (another alias, a model's name, or an auto name).
+    `aliases` maps an alias to its target as written (another alias, a model's name, or an auto name), `alias_targets`
+    one to several models. `fallbacks` are the models behind an entry, by its key.
     """
 
     models: tuple[Model, ...]
     aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    alias_targets: Mapping[str, tuple[Target, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    fallbacks: Mapping[str, tuple[Target, ...]] = field(default_factory=lambda: MappingProxyType({}))
     preferences: tuple[Preference, ...] = ()
     default: Target | None = None
     auto_names: frozenset[str] = frozenset({"auto"})
@@ -113,6 +138,35 @@ class Catalog:
             if model.is_wildcard:
                 found.setdefault(model.provider, model)
         return found
+
+    def alone(self, target: Target) -> Pool:
+        """The pool of a model that was chosen by itself: the model and its fallbacks."""
+        return Pool(f"fallback/{target.entry.key}", (target, *self.fallbacks.get(target.entry.key, ())))
+
+    def pool_of(self, preference: Preference) -> Pool:
+        """A preference's models; one alone has its fallbacks behind it."""
+        models = preference.models
+        return Pool(f"pool/{preference.name}", models) if len(models) > 1 else self.alone(models[0])
+
+    def pool_of_alias(self, alias: str) -> Pool:
+        """The models of an alias in `alias_targets`; one alone has its fallbacks behind it."""
+        targets = self.alias_targets[alias]
+        return Pool(f"alias/{alias}", targets) if len(targets) > 1 else self.alone(targets[0])
+
+    @cached_property
+    def pools(self) -> tuple[Pool, ...]:
+        """Every pool of more than one model, once; a wildcard's own stands for all of its members."""
+        found = (
+            *(self.pool_of(preference) for preference in self.preferences),
+            *(self.pool_of_alias(alias) for alias in self.alias_targets),
+            *(self.alone(Target(model, model.id)) for model in self.models),
+        )
+        return tuple({pool.name: pool for pool in found if len(pool.models) > 1}.values())
+
+    @cached_property
+    def alias_names(self) -> tuple[str, ...]:
+        """All of them, those that point at one name first."""
+        return (*self.aliases, *self.alias_targets)
 
     @cached_property
     def preferences_by_name(self) -> Mapping[str, Preference]:

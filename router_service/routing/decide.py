@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from router_service.errors import NoDefault
-from router_service.routing.catalog import Catalog
+from router_service.routing.catalog import Catalog, Pool
 from router_service.routing.decision import Classification, Decision, Reason, Source
 from router_service.routing.resolve import Auto, Named, resolve
 
@@ -26,38 +26,41 @@ def decide(catalog: Catalog, requested: str | None) -> Decision | Undecided:
     match resolve(catalog, requested):
         case Auto():
             return Undecided()
-        case Named(target, alias):
-            named = Decision(
-                target=target,
-                upstream=target.entry.upstream,
-                source=Source.ALIAS if alias else Source.MODEL,
-                reason=Reason.REQUESTED,
-                route=alias,
-            )
+        case Named(pool, alias):
+            source = Source.ALIAS if alias else Source.MODEL
+            named = _decision(pool, source, Reason.REQUESTED, route=alias)
             return Undecided(named) if catalog.override_explicit_model else named
 
 
 def settle(catalog: Catalog, undecided: Undecided, classification: Classification) -> Decision:
     """The second step. Raises NoDefault when neither a preference nor a default has a model."""
     if classification.route is not None:
-        preference = catalog.preferences_by_name[classification.route]
-        return Decision(
-            target=preference.models[0],
-            upstream=preference.upstream,
-            source=Source.PREFERENCE,
-            reason=Reason.MATCHED,
-            route=classification.route,
-            classification=classification,
-        )
+        route = classification.route
+        pool = catalog.pool_of(catalog.preferences_by_name[route])
+        return _decision(pool, Source.PREFERENCE, Reason.MATCHED, route=route, classification=classification)
     if undecided.named is not None:
         return replace(undecided.named, classification=classification)
     if catalog.default is None:
         raise _no_default(catalog)
+    pool = catalog.alone(catalog.default)
+    return _decision(pool, Source.DEFAULT, classification.reason, classification=classification)
+
+
+def _decision(
+    pool: Pool,
+    source: Source,
+    reason: Reason,
+    *,
+    route: str | None = None,
+    classification: Classification | None = None,
+) -> Decision:
+    order = pool.order
     return Decision(
-        target=catalog.default,
-        upstream=catalog.default.entry.upstream,
-        source=Source.DEFAULT,
-        reason=classification.reason,
+        target=pool.models[order[0]],
+        upstream=pool.upstream(order),
+        source=source,
+        reason=reason,
+        route=route,
         classification=classification,
     )
 

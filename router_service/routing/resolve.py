@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from router_service.errors import InvalidRequest, UnknownModel
-from router_service.routing.catalog import Catalog, Target
+from router_service.routing.catalog import Catalog, Pool, Target
 
 # A wildcard's member reaches a header, a log line and perhaps a path, so only what real model ids are made of.
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
@@ -26,10 +26,15 @@ _LONGEST_COMPARED = 100
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The client named `target`; `alias` is what it wrote, where that was an alias."""
+    """The client named a model, or several by an alias; `alias` is what it wrote, where that was an alias."""
 
-    target: Target
+    pool: Pool
     alias: str | None = None
+
+    @property
+    def target(self) -> Target:
+        """The model that is tried first."""
+        return self.pool.models[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,9 @@ def resolve(catalog: Catalog, requested: str | None) -> Named | Auto:
     for _ in range(len(catalog.aliases) + 1):  # a ring of aliases would go on; `check` reports it
         target = match_model(catalog, name)
         if target is not None:
-            return Named(target, alias)
+            return Named(catalog.alone(target), alias)
+        if name in catalog.alias_targets:
+            return Named(catalog.pool_of_alias(name), requested)
         if name not in catalog.aliases:
             break
         alias, name = requested, catalog.aliases[name]
@@ -83,7 +90,7 @@ def match_model(catalog: Catalog, name: str) -> Target | None:
 
 def _unknown(catalog: Catalog, name: str) -> UnknownModel:
     shown = name if len(name) <= 100 else f"{name[:100]}…"
-    known = chain(catalog.aliases, catalog.by_name, catalog.by_bare_id)
+    known = chain(catalog.alias_names, catalog.by_name, catalog.by_bare_id)
     alike = (other for other in known if other[:1].lower() == name[:1].lower())  # a typing error is rarely the first
     near = difflib.get_close_matches(name[:_LONGEST_COMPARED], list(islice(alike, _MOST_COMPARED)), n=3)
     hint = f" Did you mean {', '.join(near)}?" if near else " GET /v1/models lists what is served."

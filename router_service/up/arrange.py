@@ -11,8 +11,8 @@ Entries that name no key (an Ollama on this machine, `passthrough_auth`) are rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -106,24 +106,27 @@ def leave_out(config: Config, catalog: Catalog, keys: frozenset[str]) -> tuple[C
     entries, note = _remaining(config, keys)
     consequences += note
 
-    def is_kept(name: str) -> bool:
-        return find_model(catalog, name).entry.key not in keys
+    def kept(names: Sequence[str]) -> list[str]:
+        return [name for name in names if find_model(catalog, name).entry.key not in keys]
 
     preferences = [
-        preference.model_copy(update={"models": [name for name in preference.models if is_kept(name)]})
-        for preference in config.routing_preferences
+        preference.model_copy(update={"models": kept(preference.models)}) for preference in config.routing_preferences
     ]
     consequences += [
         f'preference "{preference.name}" is left out: none of its models has a key'
         for preference in preferences
         if not preference.models
     ]
-    aliases = {name: alias for name, alias in config.model_aliases.items() if _alias_is_kept(catalog, name, is_kept)}
+    aliases = {
+        name: alias.model_copy(update={"targets": kept(alias.targets)})
+        for name, alias in config.model_aliases.items()
+        if _alias_is_kept(catalog, name, keys)
+    }
     consequences += [
         f'alias "{name}" is left out: its model has no key' for name in config.model_aliases if name not in aliases
     ]
     update: Mapping[str, list[ModelProvider] | list[RoutingPreference] | dict[str, ModelAlias]] = {
-        "model_providers": entries,
+        "model_providers": [entry.model_copy(update={"fallbacks": kept(entry.fallbacks)}) for entry in entries],
         "routing_preferences": [preference for preference in preferences if preference.models],
         "model_aliases": aliases,
     }
@@ -143,9 +146,9 @@ def _remaining(config: Config, keys: frozenset[str]) -> tuple[list[ModelProvider
     return chosen, [f"the default model is {heir.model}, because {gone.model} has no key"]
 
 
-def _alias_is_kept(catalog: Catalog, alias: str, is_kept: Callable[[str], bool]) -> bool:
+def _alias_is_kept(catalog: Catalog, alias: str, keys: frozenset[str]) -> bool:
     try:
-        meaning = resolve(catalog, alias)
+        meaning = resolve(replace(catalog, fallbacks={}), alias)
     except RequestError:  # an alias that leads nowhere does so with or without keys
         return True
-    return not isinstance(meaning, Named) or is_kept(meaning.target.entry.key)
+    return not isinstance(meaning, Named) or any(target.entry.key not in keys for target in meaning.pool.models)

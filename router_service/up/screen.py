@@ -83,7 +83,7 @@ def requests(catalog: Catalog) -> Iterator[tuple[str, dict[str, object]]]:
     model = next((model.name for model in catalog.models if not model.is_wildcard), None)
     if model is not None:
         yield "by model", {"model": model, "messages": _user("Hello!")}
-    for alias in catalog.aliases:
+    for alias in catalog.alias_names:
         target = _target(catalog, alias)
         if target is not None:
             yield f"by alias, here of {target}", {"model": alias, "messages": _user("Hello!")}

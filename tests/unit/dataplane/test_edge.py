@@ -153,3 +153,12 @@ def test_timeouts(
     assert route["timeout"] == whole
     assert route["retry_policy"]["per_try_idle_timeout"] == silence
     assert manager(rendered)["stream_idle_timeout"] == backstop
+
+
+def test_the_statuses_that_the_configuration_names_are_followed_by_the_next_model_too() -> None:
+    entries: list[dict[str, object]] = [{"model": "openai/gpt-5", "fallbacks": ["a/x"]}, {"model": "a/x"}]
+    config = config_of(*entries, routing={"retry_on": [408, 404]})
+    rendered = to_json(edge_listener(config, config.listeners[0], DEPLOYMENT))
+    route = at(virtual_host(rendered), "routes", 0)
+    assert route["name"] == "fallback/openai/gpt-5"
+    assert at(route, "route", "retry_policy", "retriable_status_codes") == [404, 408, 429]

@@ -47,3 +47,16 @@ def test_a_member_of_a_wildcard_has_a_listener_of_its_own_and_the_wildcards_cred
     ]
     assert {model.credentials_of for model in members} == {"wild"}
     assert all(model.edits_model for model in members)
+
+
+def test_a_wildcard_with_fallbacks_is_the_first_of_its_pool_with_its_own_listener() -> None:
+    config = config_of({"model": "w/*", "fallbacks": ["a/x", "v/one"]}, {"model": "a/x"}, {"model": "v/*"})
+    [pool] = pools(config)
+    assert pool.cluster == "fallback/w/*"
+    assert [member_key(target) for target in pool.members] == ["w/*", "a/x", "v/one"]
+    assert {model.entry.key: model.edits_model for model in served_models(config)} == {
+        "w/*": False,
+        "a/x": True,
+        "v/*": False,
+        "v/one": True,
+    }

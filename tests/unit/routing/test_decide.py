@@ -52,6 +52,14 @@ def test_a_preference_with_several_models_goes_to_its_pool_and_one_alone_to_its_
     assert settle(single, Undecided(), MATCHED).upstream == "model/openai/code"
 
 
+def test_a_model_with_fallbacks_goes_to_its_pool_wherever_it_was_chosen_alone() -> None:
+    catalog = replace(CATALOG, fallbacks={LARGE.entry.key: (CODE,)})
+    named = decide(catalog, "large")
+    assert isinstance(named, Decision)
+    assert named.upstream == settle(catalog, Undecided(), NO_ROUTE).upstream == "fallback/openai/large"
+    assert settle(catalog, Undecided(), MATCHED).upstream == "pool/code generation"
+
+
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in (Reason.MATCHED, Reason.REQUESTED)])
 def test_without_a_match_the_default_serves_and_says_why(reason: Reason) -> None:
     decision = settle(CATALOG, Undecided(), Classification(reason))

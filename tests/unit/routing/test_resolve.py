@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from router_service.errors import InvalidRequest, RequestError, UnknownModel
-from router_service.routing.catalog import Catalog, Model
+from router_service.routing.catalog import Catalog, Model, Pool
 from router_service.routing.resolve import Auto, Named, find_model, resolve
 
 CATALOG = Catalog(
@@ -115,6 +117,22 @@ def test_a_name_that_cannot_be_served_says_what_to_write(
 def test_a_model_is_never_guessed(requested: str) -> None:
     with pytest.raises(UnknownModel):
         resolve(CATALOG, requested)
+
+
+def test_an_alias_with_targets_means_them_in_their_order_and_another_alias_may_point_to_it() -> None:
+    azure, gpt_5 = (find_model(CATALOG, name) for name in ("azure", "openai/gpt-5"))
+    catalog = replace(CATALOG, aliases={"chat": "talk"}, alias_targets={"talk": (azure, gpt_5)})
+    assert resolve(catalog, "talk") == Named(Pool("alias/talk", (azure, gpt_5)), "talk")
+    assert resolve(catalog, "chat") == Named(Pool("alias/talk", (azure, gpt_5)), "chat")
+
+
+@pytest.mark.parametrize("requested", ["gpt-5", "fast", "only"])
+def test_a_model_that_is_alone_has_its_fallbacks_behind_it(requested: str) -> None:
+    gpt_5, azure = (find_model(CATALOG, name) for name in ("openai/gpt-5", "azure"))
+    catalog = replace(CATALOG, fallbacks={"openai/gpt-5": (azure,)}, alias_targets={"only": (gpt_5,)})
+    found = resolve(catalog, requested)
+    assert isinstance(found, Named)
+    assert found.pool == Pool("fallback/openai/gpt-5", (gpt_5, azure))
 
 
 def test_a_long_unknown_name_is_not_echoed_whole() -> None:

@@ -76,6 +76,25 @@ def test_with_some_keys_the_others_are_left_out_with_whatever_led_to_them() -> N
     )
 
 
+POOLS = """
+model_providers:
+  - {model: openai/gpt-5, access_key: $OPENAI_API_KEY, default: true, fallbacks: [claude, groq/x]}
+  - {model: anthropic/claude, access_key: $ANTHROPIC_API_KEY, fallbacks: [gpt-5]}
+  - {model: groq/x, access_key: $GROQ_API_KEY}
+model_aliases:
+  either: {targets: [claude, gpt-5]}
+  neither: {targets: [claude]}
+"""
+
+
+def test_models_without_a_key_leave_the_lists_that_they_stand_in() -> None:
+    arrangement = arranged(OPENAI, POOLS)
+    (entry,) = arrangement.config.model_providers
+    assert entry.fallbacks == []
+    assert {name: alias.targets for name, alias in arrangement.config.model_aliases.items()} == {"either": ["gpt-5"]}
+    assert arrangement.consequences == ('alias "neither" is left out: its model has no key',)
+
+
 def test_a_default_that_is_left_out_has_an_heir() -> None:
     arrangement = arranged(ANTHROPIC)
 
