@@ -6,23 +6,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from router_service.app import Worker
-from router_service.config.build import build_catalog
 from router_service.config.models import Config
-from router_service.config.service import UnixAddress
-from router_service.errors import RequestError
-from router_service.routing.conversation import Conversation
-from router_service.routing.decision import Classification, Decision, Reason
 from tests.contract.conftest import CHAT, Client, Reply
 from tests.support.envoy import Envoy, write_rendered
-from tests.support.providers import Provider, Received, Respond, answer_ok
+from tests.support.providers import Provider, Received, answer_ok, answers, resets
+from tests.support.worker import Counts, Names, start_worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -36,44 +31,6 @@ BODY = b'{ "model" : "auto","seed":12345678901234567890, "messages":[{"role":"us
 
 def body_for(model_id: str) -> bytes:
     return BODY.replace(b'"auto"', json.dumps(model_id).encode())
-
-
-class Names:
-    """A classifier that answers what the test says."""
-
-    backend = "embedded"
-    route = "three"
-
-    async def classify(self, _: Conversation) -> Classification:
-        return Classification(Reason.MATCHED, route=self.route, backend=self.backend)
-
-    async def aclose(self) -> None:
-        pass
-
-
-@dataclass(slots=True)
-class Counts:
-    """A recorder that keeps what it was told."""
-
-    streams: int = 0
-    open: int = 0
-    decisions: list[Decision] = field(default_factory=list)
-
-    def stream_opened(self) -> None:
-        self.streams += 1
-        self.open += 1
-
-    def stream_closed(self) -> None:
-        self.open -= 1
-
-    def decided(self, decision: Decision, *, request_id: str, seconds: float) -> None:
-        self.decisions.append(decision)
-
-    def rejected(self, error: RequestError, *, request_id: str, seconds: float) -> None:
-        raise error
-
-    def failed(self, error: Exception, *, request_id: str) -> None:
-        raise error
 
 
 @dataclass(slots=True)
@@ -95,22 +52,6 @@ class Pools:
     async def post(self, route: str = "three", *, body: bytes = BODY) -> Reply:
         self.names.route = route
         return await self.client.post(body=body)
-
-
-def answers(status: int, text: str = "{}", **headers: str) -> Respond:
-    async def respond(_: web.Request, __: Received) -> web.StreamResponse:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return web.Response(status=status, text=text, headers=sent)
-
-    return respond
-
-
-async def resets(request: web.Request, _: Received) -> web.StreamResponse:
-    """Ends the connection before the first byte."""
-    assert request.transport is not None
-    request.transport.abort()
-    await asyncio.Event().wait()
-    raise AssertionError("unreachable")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -153,12 +94,8 @@ async def running_pools(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
                 "service": {"drain_delay": "0s", "drain_timeout": "1s"},
             }
         )
-        names, told = Names(), Counts()
-        worker = Worker(config, build_catalog(config), names, told)
-        socket = f"{directory}/worker.sock"
-        await worker.start(f"unix:{socket}")
-        stack.push_async_callback(worker.drain)
-        write_rendered(config, directory, [UnixAddress(socket)])
+        names, told = Names("three"), Counts()
+        write_rendered(config, directory, [await start_worker(stack, config, directory, names, told)])
         envoy = await stack.enter_async_context(Envoy(directory))
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         client, bounded = (Client(session, f"http://127.0.0.1:{envoy.port(name)}") for name in ("egress", "bounded"))

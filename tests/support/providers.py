@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,22 @@ async def answer_ok(_: web.Request, received: Received) -> web.StreamResponse:
     """The default: 200, and the model that the body asked for."""
     model = json.loads(received.body).get("model") if received.body[:1] == b"{" else None
     return web.json_response({"id": "test", "object": "chat.completion", "model": model})
+
+
+def answers(status: int, text: str = "{}", **headers: str) -> Respond:
+    async def respond(_: web.Request, __: Received) -> web.StreamResponse:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(status=status, text=text, headers=sent)
+
+    return respond
+
+
+async def resets(request: web.Request, _: Received) -> web.StreamResponse:
+    """Ends the connection before the first byte."""
+    assert request.transport is not None
+    request.transport.abort()
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
 
 
 class Provider:
