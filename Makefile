@@ -88,6 +88,9 @@ proto: install ## Generate router_service/_generated from proto/
 bench-smoke: install ## What the filter costs: wrk without and with it, in one run
 	@$(BIN)/python -m benchmarks.smoke $(ARGS)
 
+bench-failover: install ## What failing over costs, and that clients never see it
+	@$(BIN)/python -m benchmarks.failover $(ARGS)
+
 lock: ## Pin every dependency again, with hashes (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements/dev.txt

@@ -13,12 +13,22 @@ from tests.e2e.commands import ROOT
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed: apt-get install wrk")
 def test_bench_smoke_serves_every_request_with_and_without_the_filter() -> None:
+    assert "with/without" in run("smoke", "--seconds", "1", "--rounds", "1", "--connections", "4")
+
+
+def test_bench_failover_shows_no_client_a_killed_provider() -> None:
+    printed = run("failover", "--requests", "1000", "--concurrency", "16", "--rounds", "5")
+    assert "status      200                         1000" in printed
+
+
+def run(benchmark: str, *arguments: str) -> str:
+    """What it prints; it exits with 1 where a request failed."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.smoke", "--seconds", "1", "--rounds", "1", "--connections", "4"],
+        [sys.executable, "-m", f"benchmarks.{benchmark}", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "with/without" in done.stdout
+    return done.stdout

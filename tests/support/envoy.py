@@ -90,6 +90,11 @@ class Envoy:
     def stop(self) -> int:
         return self._child.stop()
 
+    def kill(self) -> None:
+        """At once, as a crash would end it."""
+        self._child.process.kill()
+        self._child.stop()
+
     async def __aenter__(self) -> Self:
         try:
             await asyncio.to_thread(self.wait_until_ready)  # the test's own servers answer health checks meanwhile
@@ -138,12 +143,13 @@ def write_rendered(
     ca_file: str = "",
     missing: Collection[str] = (),
     status_admin_port: int | None = None,
+    access_log: str | None = None,
     edit: Callable[[dict[str, str]], None] = lambda _: None,
 ) -> None:
     """Render for a test: every port of Envoy's the kernel's choice, the workers at these addresses.
 
     `edit` may change the files before they are written. The status listener passes on the admin at `status_admin_port`;
-    without that there is none.
+    without that there is none. `access_log` is a file, in place of Envoy's standard output.
     """
     config = config.model_copy(
         update={"listeners": [listener.model_copy(update={"port": 0}) for listener in config.listeners]}
@@ -153,6 +159,7 @@ def write_rendered(
         service=tuple(service),
         ca_file=ca_file,
         admin_port=status_admin_port or 0,
+        access_log=access_log,
         status=TcpAddress("127.0.0.1", 0) if status_admin_port else None,
     )
     files = render(config, deployment, missing)
