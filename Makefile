@@ -46,7 +46,7 @@ test-vllm: install .venv-vllm/.installed ## Arch-Router's client against a real 
 	@.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
-bench-classify: install .venv-vllm/.installed ## What asking Arch-Router costs, five ways, on one vLLM (ARGS="--rounds 10 --save")
+bench-classify: install .venv-vllm/.installed ## What asking Arch-Router costs, five ways, on one vLLM (ARGS="--questions 64 --save")
 	@$(BIN)/python -m benchmarks.classify $(ARGS)
 
 vllm: ## Start Arch-Router on vLLM on this machine's GPU, after a word about its licence

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import platform
 import statistics
 import sys
@@ -33,7 +34,8 @@ from pathlib import Path
 
 from benchmarks.classify_ways import NAIVE, OURS, SINGLE, Way, config_of, conversations, ways
 from router_service.classify.facts import Facts
-from router_service.classify.opening import open_arch_router
+from router_service.classify.opening import Opened, open_arch_router
+from router_service.classify.replicas import Replica
 from router_service.config.build import build_catalog
 from router_service.routing.conversation import Conversation
 from router_service.routing.prompt import LayoutName, build_prompt, frame_prompt, load_layout
@@ -44,6 +46,7 @@ RESULTS = Path(__file__).parent / "results"
 MODEL = "Arch-Router"
 LAYOUT = load_layout(LayoutName.MODEL_CARD)
 NEW, AGAIN = "new", "again"
+_LONGEST_PROBING_S = 300.0
 _METRICS = (
     "vllm:generation_tokens_total",
     "vllm:prefix_cache_hits_total",
@@ -103,16 +106,18 @@ class Tally:
 
 
 async def measure(
-    vllm: VllmServer, *, preferences: Sequence[int], concurrencies: Sequence[int], rounds: int
+    vllm: VllmServer, *, preferences: Sequence[int], concurrencies: Sequence[int], questions: int
 ) -> list[Cost]:
-    """In each round every way asks as many questions as may be under way at once, and then the same ones again."""
+    """In each round every way asks as many questions as may be under way at once, and then the same ones again.
+
+    There are as many rounds as it takes to ask `questions` of them.
+    """
     costs: list[Cost] = []
     for number in preferences:
         config = config_of(vllm.url, number)
         catalog = build_catalog(config)
         async with open_arch_router(config, catalog, timeout_s=3600, watcher=Silent()) as opened:
-            await opened.watch.look()
-            (replica,) = opened.replicas.known
+            (replica,) = await _probed(opened)
             names = [preference.name for preference in catalog.preferences]
             asking = await ways(opened.classifier, replica.server, model=MODEL, names=names, layout=LAYOUT)
             said = conversations(seed=number)
@@ -120,7 +125,7 @@ async def measure(
                 await way(next(said))  # compiles its grammar, reads the routes
             for concurrency in concurrencies:
                 tallies = {(way, load): Tally() for way in asking for load in (NEW, AGAIN)}
-                for _ in range(rounds):
+                for _ in range(math.ceil(questions / concurrency)):
                     for name, way in asking.items():
                         asked = list(islice(said, concurrency))
                         for load in (NEW, AGAIN):
@@ -129,6 +134,14 @@ async def measure(
                     costs.append(tally.cost(number, concurrency, name, load))
                     print(_row(costs[-1]), flush=True)
     return costs
+
+
+async def _probed(opened: Opened) -> Sequence[Replica]:
+    """The replicas, once it is known how to ask them: a probe of a cold model on a slow machine may take too long."""
+    async with asyncio.timeout(_LONGEST_PROBING_S):
+        while not opened.replicas.known or any(replica.facts is None for replica in opened.replicas.known):
+            await opened.watch.look()
+    return opened.replicas.known
 
 
 class Silent:
@@ -212,7 +225,7 @@ def _save(costs: Sequence[Cost], arguments: Sequence[str], model: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="What asking Arch-Router costs, five ways, on one vLLM.")
     parser.add_argument("--model", choices=["arch-router", "tiny"], default="arch-router", help="whose dimensions")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each way (default 5)")
+    parser.add_argument("--questions", type=int, default=16, help="of each way in each cell, at least (default 16)")
     parser.add_argument("--preferences", type=int, nargs="+", default=[4, 20, 100])
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/classify.json and .txt")
@@ -220,7 +233,7 @@ def main(arguments: Sequence[str]) -> int:
     with serving(args.model) as vllm:
         print(_HEAD)
         costs = asyncio.run(
-            measure(vllm, preferences=args.preferences, concurrencies=args.concurrency, rounds=args.rounds)
+            measure(vllm, preferences=args.preferences, concurrencies=args.concurrency, questions=args.questions)
         )
     print("", *ratios(costs), sep="\n")
     if args.save:

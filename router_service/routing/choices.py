@@ -6,8 +6,9 @@ decided too. With greedy decoding what is written first does not depend on what 
 soon as what has been written fits one choice only.
 
 How many tokens that takes is a guess (`first_guess`): a prefix tree over the names in the served tokenizer's own tokens
-tells where each parts from all others, but a constrained decoder may spell a name in other tokens than the tokenizer
-would. The written text alone decides (`remaining`); while it fits two choices the question is asked again in full.
+tells where each parts from all others. A constrained decoder may spell a name in other tokens, letter by letter at
+worst; where the server can hold it to the tokenizer's own (`never_stuck` says when that is safe), the guess is nearly
+always right. The written text alone decides (`remaining`); while it fits two choices the question is asked in full.
 
 A branch's probability (`weigh`) is its tokens' share among the tokens that continue any choice: right whether the
 server reports log probabilities from before its mask or after it.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -65,6 +66,25 @@ def first_guess(depths: Iterable[int]) -> int:
         return sum(guess if depth <= guess else guess + _SECOND_QUESTION_STEPS + depth for depth in depths)
 
     return min(sorted(set(depths)), key=steps)
+
+
+def never_stuck(spelled: Collection[Sequence[str]]) -> bool:
+    """Whether one who writes any of these texts, a piece after the other and every piece anywhere, can always go on.
+
+    One who may write `x|a` and `ab` in just these pieces can begin with `a`, and has no `b` to end it.
+    """
+    pieces = {piece for pieces in spelled for piece in pieces if piece}
+    whole = {"".join(pieces) for pieces in spelled}
+    begun = {text[:length] for text in whole for length in range(len(text) + 1)}
+    reached, left = {""}, [""]
+    while left:
+        written = left.pop()
+        further = {written + piece for piece in pieces} & begun
+        if not further and written not in whole:
+            return False
+        left.extend(further - reached)
+        reached |= further
+    return True
 
 
 def remaining(written: str, choices: Mapping[str, str]) -> tuple[str, ...]:

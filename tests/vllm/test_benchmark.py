@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(900)  # vLLM may have to start
 
 
 async def test_every_way_of_asking_is_measured_under_both_loads(vllm: VllmServer) -> None:
-    costs = await measure(vllm, preferences=[4], concurrencies=[1, 2], rounds=1)
+    costs = await measure(vllm, preferences=[4], concurrencies=[1, 2], questions=1)
     assert [(cost.concurrency, cost.way, cost.load, cost.questions) for cost in costs] == [
         (concurrency, way, load, concurrency)
         for concurrency in (1, 2)

@@ -130,13 +130,13 @@ def unreachable() -> ServerFailed:
 
 
 class FakeServer(ModelServer):
-    """A model server without a network: `completions` in order, `tokens` by text."""
+    """A model server without a network: `completions` in order; `tokens` by text, numbered as they come."""
 
     def __init__(
         self,
         *,
         completions: Sequence[Completion | ServerFailed] = (),
-        tokens: Mapping[str, list[int]] | ServerFailed | None = None,
+        tokens: Mapping[str, Sequence[str]] | ServerFailed | None = None,
         special_tokens: Collection[str] = (),
         served: Sequence[ServedModel] | ServerFailed = SERVED,
         version: str | ServerFailed = "0.32.0",
@@ -146,7 +146,8 @@ class FakeServer(ModelServer):
         self.questions: list[Mapping[str, object]] = []
         self._completions = list(completions)
         self._tokens = tokens if tokens is not None else {}
-        self._special_tokens = special_tokens
+        self._special_tokens = sorted(special_tokens)
+        self._vocabulary: dict[str, int] = {}
         self.served = served
         self.listed = 0
         self._version = version
@@ -163,7 +164,8 @@ class FakeServer(ModelServer):
     async def tokenize(self, model: str, text: str) -> Tokens:
         if isinstance(self._tokens, ServerFailed):
             raise self._tokens
-        return Tokens(self._tokens.get(text, [1, 2, 3]), sorted(self._special_tokens))
+        tokens = self._tokens.get(text, self._special_tokens)
+        return Tokens([self._vocabulary.setdefault(token, len(self._vocabulary)) for token in tokens], list(tokens))
 
     async def version(self) -> str:
         return _or_raise(self._version)

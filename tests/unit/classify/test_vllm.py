@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,9 @@ from tests.unit.classify.fakes import SERVED, FakeServer, completion, unreachabl
 BACKEND = VllmBackend("Arch-Router", ["code", "code review", "poetry"], load_layout(LayoutName.MODEL_CARD))
 CHOICES = ['code"', 'code review"', 'poetry"', 'other"']
 BOUND = len('code review"') + 1
-FACTS = Facts(SERVED, serves_model=True, first_guess_tokens=2, constrained=True, weighs=True)
+FACTS = Facts(
+    SERVED, serves_model=True, first_guess_tokens=2, allowed_token_ids=(0, 3, 5), constrained=True, weighs=True
+)
 LACKING = ServerFailed(Failure.STATUS, "HTTP 404")
 REJECTED = ServerFailed(Failure.REJECTED, "HTTP 400")
 
@@ -34,11 +37,21 @@ async def test_the_answer_is_begun_constrained_and_cut_off_where_it_is_usually_d
             "continue_final_message": True,
             "structured_outputs": {"choice": CHOICES},
             "temperature": 0,
+            "allowed_token_ids": (0, 3, 5),
             "max_tokens": 2,
             "logprobs": True,
             "top_logprobs": 20,
+            "logprob_token_ids": (0, 3, 5),
         }
     ]
+
+
+async def test_more_tokens_than_vllm_weighs_are_still_all_that_an_answer_may_hold() -> None:
+    server = FakeServer(completions=[completion("po")])
+    await BACKEND.ask(server, replace(FACTS, allowed_token_ids=tuple(range(129))), "the prompt")
+    (question,) = server.questions
+    assert question["allowed_token_ids"] == tuple(range(129))
+    assert (question["top_logprobs"], "logprob_token_ids" in question) == (20, False)
 
 
 @pytest.mark.parametrize(
@@ -99,12 +112,18 @@ async def test_a_preference_called_other_is_a_preference() -> None:
     assert verdict.answer == Answer(Reason.MATCHED, "other")
 
 
-TOKENS = {'code"': [1, 9], 'code review"': [1, 2, 9], 'poetry"': [3, 9], 'other"': [4, 9]}
+TOKENS = {
+    'code"': ["code", '"'],
+    'code review"': ["code", " review", '"'],
+    'poetry"': ["po", "etry", '"'],
+    'other"': ["other", '"'],
+}
+ENDS = ["<|im_end|>"]
 SURE = completion('poetry"', {"po": -0.1, "co": -3.0})
 
 
 async def test_a_probe_finds_out_everything_about_vllm() -> None:
-    server = FakeServer(completions=[SURE], tokens=TOKENS, special_tokens=["<|im_end|>", "Ġ", "po"])
+    server = FakeServer(completions=[SURE], tokens=TOKENS, special_tokens=["<|im_end|>", "po", "Ġ"])
     assert await BACKEND.probe(server, SERVED, "hello") == Facts(
         served=SERVED,
         serves_model=True,
@@ -112,9 +131,45 @@ async def test_a_probe_finds_out_everything_about_vllm() -> None:
         max_model_tokens=16384,
         special_tokens=frozenset({"<|im_end|>"}),
         first_guess_tokens=2,
+        allowed_token_ids=(0, 1, 3, 4, 5, 6, 7),  # all but Ġ
         constrained=True,
         weighs=True,
     )
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param(REJECTED, id="it says so"),
+        pytest.param(ServerFailed(Failure.STATUS, "HTTP 500"), id="it runs out of tokens"),
+        pytest.param(completion("codeother"), id="it writes no name then"),
+    ],
+)
+async def test_a_server_that_cannot_be_held_to_the_tokenizers_spelling_is_held_to_the_names(
+    refusal: Completion | ServerFailed,
+) -> None:
+    server = FakeServer(completions=[refusal, SURE], tokens=TOKENS, special_tokens=ENDS)
+    facts = await BACKEND.probe(server, SERVED, "hello")
+    assert (facts.allowed_token_ids, facts.constrained, facts.weighs) == ((), True, True)
+    assert "allowed_token_ids" in server.questions[0]
+    assert "allowed_token_ids" not in server.questions[1]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "special_tokens"),
+    [
+        pytest.param(TOKENS, [], id="how a turn ends is not known"),
+        pytest.param({**TOKENS, 'code"': ["e-mail", '"'], 'poetry"': ["mail", "e", '"']}, ENDS, id="no way on from e"),
+        pytest.param({**TOKENS, 'poetry"': [f"{number}" for number in range(1024)]}, ENDS, id="too many for vLLM"),
+    ],
+)
+async def test_a_spelling_that_could_not_be_ended_is_not_asked_for(
+    tokens: dict[str, list[str]], special_tokens: list[str]
+) -> None:
+    server = FakeServer(completions=[SURE], tokens=tokens, special_tokens=special_tokens)
+    facts = await BACKEND.probe(server, SERVED, "hello")
+    assert facts.allowed_token_ids == ()
+    assert facts.first_guess_tokens is not None
 
 
 async def test_a_server_without_the_model_is_not_asked_further() -> None:
@@ -135,7 +190,7 @@ async def test_a_server_that_refuses_so_many_log_probabilities_is_asked_without(
     facts = await BACKEND.probe(server, SERVED, "hello")
     assert (facts.constrained, facts.weighs) == (True, False)
     await BACKEND.ask(server, facts, "the prompt")
-    assert (server.questions[-1]["logprobs"], server.questions[-1]["top_logprobs"]) == (False, None)
+    assert not {"logprobs", "top_logprobs"} & set(server.questions[-1])
 
 
 async def test_a_server_that_constrains_nothing_is_asked_whole_questions() -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from router_service.routing.choices import (
@@ -14,6 +14,7 @@ from router_service.routing.choices import (
     deciding_depths,
     first_guess,
     longest_answer_tokens,
+    never_stuck,
     prefill,
     remaining,
     spell_choices,
@@ -76,6 +77,34 @@ def test_the_tree_tells_where_each_name_parts_from_all_others(
 )
 def test_the_first_guess_is_the_cheapest_when_all_names_are_equally_likely(depths: list[int], guess: int) -> None:
     assert first_guess(depths) == guess
+
+
+@pytest.mark.parametrize(
+    ("spelled", "never"),
+    [
+        pytest.param(['code|"', 'code| review|"'], True, id="one begins another"),
+        pytest.param(["ab", "x|a"], False, id="a piece of one begins another that has no such piece"),
+        pytest.param(["ab", "x|a", "b"], True, id="unless another has the rest"),
+        pytest.param(["ab|cd", "a|xy"], True, id="a piece that begins two"),
+        pytest.param(["a|xy", "axz", "x|q"], False, id="into the middle of a piece"),
+        pytest.param(["a||b"], True, id="a piece without text"),
+    ],
+)
+def test_pieces_with_which_one_may_get_stuck_are_told(spelled: list[str], never: bool) -> None:
+    assert never_stuck([pieces.split("|") for pieces in spelled]) is never
+
+
+@given(st.lists(st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=4), min_size=1), st.data())
+def test_where_nobody_gets_stuck_every_way_ends_in_a_whole_text(spelled: list[list[str]], data: st.DataObject) -> None:
+    # Invariant: whatever pieces are chosen one after the other, either a text is whole or another piece fits.
+    assume(never_stuck(spelled))
+    whole = {"".join(pieces) for pieces in spelled}
+    pieces = sorted({piece for pieces in spelled for piece in pieces})
+    written = ""
+    while written not in whole:
+        fitting = [piece for piece in pieces if any(text.startswith(written + piece) for text in whole)]
+        assert fitting
+        written += data.draw(st.sampled_from(fitting))
 
 
 @pytest.mark.parametrize(
