@@ -29,7 +29,7 @@ from tokenizers import Tokenizer
 
 from router_service.classify.tokenizer import built_in_tokenizer, load_tokenizer, token_ids
 from router_service.errors import SetupError
-from router_service.routing.scoring import Vector
+from router_service.routing.scoring import Encoded, Vector
 
 # What all-MiniLM-L6-v2 was trained on, and more than the ends of a long turn need; the cost grows with the length.
 MAX_TOKENS = 256
@@ -47,6 +47,7 @@ _ORT_ERRORS = (  # they have no base class of their own
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _TYPES: Mapping[str, npt.DTypeLike] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _OUTPUTS = ("sentence_embedding", "last_hidden_state", "token_embeddings")  # the first is pooled by the model itself
+_OPENING = "opening"  # (batch,): what `Encoded.opening` is; only our own models have it (training/)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +76,27 @@ class Encoder:
         self._max_tokens = max_tokens
         self._inputs = _inputs(session, name)
         outputs = [output.name for output in session.get_outputs()]
-        self._output = next((known for known in _OUTPUTS if known in outputs), outputs[0])
+        self._outputs = [next((known for known in _OUTPUTS if known in outputs), outputs[0])]
+        if _OPENING in outputs:
+            self._outputs.append(_OPENING)
         self.name = name
         # The longest input shows now, and not at a request, that the model's positions suffice.
         self.dimension = len(self.embed("word " * max_tokens))
 
     def embed(self, text: str) -> Vector:
-        """A vector of length one. SetupError if the model cannot take the text: out of memory, or a broken model."""
+        """The vector alone."""
+        return self.encode(text).vector
+
+    def encode(self, text: str) -> Encoded:
+        """A vector of length one, and `opening` where the model tells it.
+
+        SetupError if the model cannot take the text: out of memory, or a broken model.
+        """
         ids = token_ids(self._tokenizer, text, self._max_tokens)
         fill = {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": [0] * len(ids)}
         feed = {name: np.array([fill[name]], dtype=dtype) for name, dtype in self._inputs.items()}
         try:
-            (output,) = self._session.run([self._output], feed)
+            output, *opening = self._session.run(self._outputs, feed)
         except _ORT_ERRORS as error:
             raise SetupError(f"{self.name} failed on a text of {len(ids)} tokens: {error}") from error
         vector = np.asarray(output[0], dtype=np.float32)
@@ -94,8 +104,10 @@ class Encoder:
             vector = vector.mean(axis=0)  # one text without padding: every position counts
         length = float(np.linalg.norm(vector))
         if vector.ndim != 1 or not length > 0 or not np.isfinite(length):
-            raise SetupError(f"{self.name} answers with {self._output} of shape {output.shape}, which is no embedding")
-        return vector / np.float32(length)
+            raise SetupError(
+                f"{self.name} answers with {self._outputs[0]} of shape {output.shape}, which is no embedding"
+            )
+        return Encoded(vector / np.float32(length), float(opening[0].item()) if opening else None)
 
 
 def load_encoder(model_dir: Path | None = None, *, built_in: BuiltIn = BUILT_IN) -> Encoder:

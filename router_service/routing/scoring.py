@@ -28,6 +28,19 @@ from router_service.routing.decision import Reason
 Vector = npt.NDArray[np.float32]
 Embed = Callable[[str], Vector]
 
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What the encoder says of one text.
+
+    `opening` is the probability that the text, as a turn of a conversation, asks for something new and does not go on
+    with what came before ("yes, the second one"). None where the model has no such output.
+    """
+
+    vector: Vector
+    opening: float | None = None
+
+
 # Requests say what they want first or last; what is pasted between them is rarely about the task.
 END_WORDS = 100
 # The same bound for text without spaces (Chinese, base64): a hundred words and more of any language that has them.

@@ -92,6 +92,16 @@ def test_another_model_is_used_as_its_inputs_and_outputs_say(tmp_path: Path, mod
     assert encoder.embed("code poem").tolist() == pytest.approx([0.5**0.5, 0.5**0.5])
 
 
+def test_a_model_that_knows_openings_of_a_conversation_tells_them_beside_the_vector(tmp_path: Path) -> None:
+    encoder = load_encoder(write_model(tmp_path, tiny_model(opening=True)))
+    assert (encoder.encode("code").vector.tolist(), encoder.encode("code").opening) == ([1.0, 0.0], 1.0)
+    assert encoder.encode("unknown").opening == 0.0
+
+
+def test_of_a_model_without_that_output_nothing_is_known_of_openings(tmp_path: Path) -> None:
+    assert load_encoder(write_model(tmp_path, tiny_model())).encode("code").opening is None
+
+
 def test_a_model_gets_no_more_tokens_than_its_config_allows(tmp_path: Path) -> None:
     write_model(tmp_path, tiny_model(positions=6))
     (tmp_path / "config.json").write_text('{"max_position_embeddings": 6}')

@@ -23,8 +23,12 @@ def tiny_model(
     rank: int = 3,
     positions: int | None = None,
     pooled: bool = False,
+    opening: bool = False,
 ) -> bytes:
-    """A model that gives each token its row of TABLE; with `positions`, it takes texts of exactly that length."""
+    """A model that gives each token its row of TABLE; with `positions`, it takes texts of exactly that length.
+
+    `opening` adds an output of that name: the greatest number in the rows.
+    """
     initializers = [_tensor("table", (len(TABLE), 2), [value for row in TABLE for value in row])]
     nodes = [_node("Gather", ["table", "input_ids"], "rows" if pooled or positions else output)]
     if positions is not None:
@@ -33,6 +37,9 @@ def tiny_model(
     if pooled:
         initializers.append(_int_tensor("axis", [1]))
         nodes.append(_node("ReduceMean", ["rows", "axis"], output, keepdims=0))
+    if opening:
+        initializers.append(_int_tensor("axes", [1, 2]))
+        nodes.append(_node("ReduceMax", ["rows" if pooled or positions else output, "axes"], "opening", keepdims=0))
     graph = b"".join(
         [
             *(_field(1, node) for node in nodes),
@@ -40,6 +47,7 @@ def tiny_model(
             *(_field(5, tensor) for tensor in initializers),
             *(_field(11, _value(name, kind, 2)) for name, kind in inputs.items()),
             _field(12, _value(output, FLOAT, rank)),
+            *([_field(12, _value("opening", FLOAT, 1))] if opening else []),
         ]
     )
     return _number(1, 8) + _field(7, graph) + _field(8, _number(2, 18))
