@@ -103,7 +103,7 @@ def _words(annotation: object, read: object = None) -> str:
 _WORDS: Mapping[object, str] = MappingProxyType(
     {bool: "true or false", int: "whole number", float: "number", str: "text", SecretStr: "text"}
 )
-_PLURALS: Mapping[str, str] = MappingProxyType({"text": "texts"})
+_PLURALS: Mapping[str, str] = MappingProxyType({"text": "texts", "whole number": "whole numbers"})
 
 
 def _default(field: FieldInfo) -> str:

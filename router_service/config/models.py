@@ -208,6 +208,11 @@ class Limits(Section):
     upstream_idle_timeout: Duration = Field(
         600.0, gt=0, description="Longest silence of a provider, before its first byte and between any two."
     )
+    first_byte_timeout: Duration = Field(
+        0.0,
+        description="Longest wait for a provider's first byte; 0 leaves it to upstream_idle_timeout. An answer that is "
+        "not streamed has its first byte when it is complete.",
+    )
     max_turns: int = Field(16, ge=1, description="Newest turns of a conversation that a classifier reads.")
     max_prompt_tokens: int = Field(8192, ge=256, description="Estimated tokens (bytes / 4) of the classifier's prompt.")
 

@@ -66,7 +66,7 @@ async def running_pools(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
                     {"name": "egress", "address": "127.0.0.1"},
                     {"name": "bounded", "address": "127.0.0.1", "max_retries": 1},
                 ],
-                "limits": {"max_body_bytes": MAX_BODY_BYTES, "upstream_idle_timeout": "2s"},
+                "limits": {"max_body_bytes": MAX_BODY_BYTES, "first_byte_timeout": "2s"},
                 "model_providers": [
                     {"model": f"one/{IDS[0]}", "base_url": first, "access_key": KEYS[0]},
                     {"model": "two/*", "base_url": f"{second}/openai/v1", "access_key": KEYS[1]},
