@@ -77,7 +77,7 @@ async def run_worker(loaded: Loaded, address: str, metrics: Metrics, log: Log, *
         loaded.config,
         loaded.catalog,
         open_embedded=lambda: open_embedded(loaded),
-        watcher=ModelServerLog(log),
+        watcher=ModelServerLog(log, loaded.config.router.model),
         meter=metrics,
     ) as classifier:
         worker = Worker(loaded.config, loaded.catalog, classifier, Recorder(metrics, log))
@@ -99,19 +99,24 @@ def open_embedded(loaded: Loaded) -> Classifier:
 
 
 class ModelServerLog:
-    """A log line when a server with the routing model is found, and when it is lost."""
+    """A log line when a server with the routing model is found, when it is lost, and when it lacks the model."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, model: str) -> None:
         self._log = log
+        self._model = model
 
     def found(self, address: str, facts: Facts) -> None:
+        if not facts.serves_model:
+            served = [model.id for model in facts.served]
+            self._log.warning("model_not_served", address=address, model=self._model, served=served)
+            return
         self._log.info(
             "model_server_found",
             address=address,
             version=facts.version,
-            serves_model=facts.serves_model,
             constrained=facts.constrained,
             stops_early=facts.first_guess_tokens is not None,
+            weighs=facts.weighs,
         )
 
     def lost(self, address: str, why: str) -> None:

@@ -122,3 +122,9 @@ async def reset(request: Request, writer: asyncio.StreamWriter) -> None:
 
 async def close(request: Request, writer: asyncio.StreamWriter) -> None:
     writer.close()
+
+
+async def half_close(request: Request, writer: asyncio.StreamWriter) -> None:
+    """Says that nothing will come, and keeps the connection."""
+    writer.write_eof()
+    await asyncio.Event().wait()

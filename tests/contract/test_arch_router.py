@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from tests.contract.scripted_server import (
     close,
     complete,
     endless,
+    half_close,
     hang,
     http,
     reset,
@@ -101,6 +103,7 @@ async def client(
         pytest.param(answer(302, b""), Reason.CLASSIFIER_ERROR, id="a redirect is not followed"),
         pytest.param(reset, Reason.CLASSIFIER_ERROR, id="resets the connection"),
         pytest.param(close, Reason.CLASSIFIER_ERROR, id="closes the connection"),
+        pytest.param(half_close, Reason.CLASSIFIER_ERROR, id="half-open, closed from its side only"),
         pytest.param(answer(200, b'{"choices"', length=100), Reason.CLASSIFIER_ERROR, id="closes within the body"),
         pytest.param(endless, Reason.MALFORMED, id="answers without end"),
         pytest.param(answer(200, b"<html>"), Reason.MALFORMED, id="garbage"),
@@ -117,6 +120,14 @@ async def test_a_server_that_fails_gives_its_reason(script: Script, reason: Reas
     timeout_s = 0.2 if reason is Reason.TIMEOUT else 60
     async with running(script) as server, client(server.url, timeout_s=timeout_s) as asking:
         assert await asking.reason() is reason
+
+
+async def test_a_host_that_does_not_answer_is_given_up_before_the_deadline() -> None:
+    # A full backlog: the handshake is never answered, as by a host that is gone without a word.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening, socket.socket() as fills_it:
+        fills_it.connect(listening.getsockname())
+        async with client(f"http://127.0.0.1:{listening.getsockname()[1]}", timeout_s=2) as asking:
+            assert await asking.reason() is Reason.CLASSIFIER_ERROR
 
 
 async def test_a_server_that_is_not_there_is_an_error_of_the_classifier() -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 
@@ -30,6 +31,7 @@ routing_preferences:
   - {{name: code, description: "new code written on request, functions, scripts and classes", models: [test/plain]}}
   - {{name: translation, description: "translation of texts from one language into another", models: [test/plain]}}
   - {{name: legal, description: "contracts and their clauses, tenancy and employment law", models: [test/plain]}}
+router: {router}
 service: {service}
 """
 
@@ -68,16 +70,22 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(directory: Path, *, routers: int, service: Mapping[str, object]) -> AsyncIterator[Stack]:
-    """`service` is the configuration's section of that name."""
+async def running_stack(
+    directory: Path,
+    *,
+    routers: int,
+    router: Mapping[str, object] = MappingProxyType({}),
+    service: Mapping[str, object] = MappingProxyType({}),
+) -> AsyncIterator[Stack]:
+    """`router` and `service` are the configuration's sections of these names."""
     async with AsyncExitStack() as exits:
         provider = await exits.enter_async_context(Provider())
-        text = CONFIG.format(provider=provider.port, service=json.dumps(dict(service)))
+        text = CONFIG.format(provider=provider.port, router=json.dumps(dict(router)), service=json.dumps(dict(service)))
         (directory / "config.yaml").write_text(text)
         group = [Router(directory / "config.yaml") for _ in range(routers)]
-        for router in group:
-            router.start()
-            exits.push_async_callback(router.stop)
+        for one in group:
+            one.start()
+            exits.push_async_callback(one.stop)
         write_rendered(loads(text, {}).config, directory, [TcpAddress("127.0.0.1", router.port) for router in group])
         envoy = await exits.enter_async_context(Envoy(directory))
         stack = Stack(envoy, group, provider, f"http://127.0.0.1:{envoy.port('egress')}/v1/chat/completions")
