@@ -91,6 +91,9 @@ bench-smoke: install ## What the filter costs: wrk without and with it, in one r
 bench-failover: install ## What failing over costs, and that clients never see it
 	@$(BIN)/python -m benchmarks.failover $(ARGS)
 
+bench-render: install ## What a large configuration costs: rendering it, Envoy's check of it, Envoy's start
+	@$(BIN)/python -m benchmarks.render $(ARGS)
+
 lock: ## Pin every dependency again, with hashes (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements/dev.txt

@@ -21,6 +21,7 @@ from router_service.dataplane.binary import find_envoy
 from router_service.dataplane.deployment import Deployment
 from router_service.dataplane.drain import EnvoyAdmin, drain
 from router_service.dataplane.files import SECRETS, Written, write
+from router_service.dataplane.inotify import shortage
 from router_service.dataplane.render import render
 from router_service.errors import SetupError, format_problem
 
@@ -110,8 +111,11 @@ def _render(args: argparse.Namespace) -> int:
         return 0
     out = args.out.absolute()
     deployment = _deployment(args, loaded, out)
-    written = write(render(loaded.config, deployment, loaded.missing), out)
+    files = render(loaded.config, deployment, loaded.missing)
+    written = write(files, out)
     print(_report(loaded, deployment, out, written))
+    if deployment.directory == str(out) and (too_few := shortage(files)):
+        print(too_few, file=sys.stderr)
     return 0
 
 

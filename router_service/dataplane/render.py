@@ -19,7 +19,7 @@ from router_service.dataplane.edge import edge_listener
 from router_service.dataplane.model_listeners import model_listener
 from router_service.dataplane.pools import pools, served_models
 from router_service.dataplane.protojson import Json, Packed, to_json
-from router_service.dataplane.secrets import Credential, credentials, secret
+from router_service.dataplane.secrets import Credential, secret, shared_credentials
 from router_service.dataplane.status import admin_cluster, status_listener
 
 
@@ -28,10 +28,7 @@ def render(config: Config, deployment: Deployment, missing: Collection[str] = ()
 
     `missing` are the keys of entries that name an environment variable which is not set.
     """
-    keys = {
-        entry.key: credentials(entry, endpoint(entry), is_missing=entry.key in missing)
-        for entry in config.model_providers
-    }
+    keys = shared_credentials(config.model_providers, missing)
     files = {
         "bootstrap.json": _text(to_json(bootstrap(deployment))),
         "cds.json": _discovery_response(clusters(config, deployment)),

@@ -2,12 +2,16 @@
 
 A credential is a header that Envoy sets on the way to one provider: the entry's key, and each of its own `headers`,
 whose values may be keys as well. Values exist in these messages and nowhere else that is rendered.
+
+Envoy spends an inotify instance on every secret that it watches, and ends where Linux has no more of them: 128 a user
+unless raised. So a credential that many entries of a provider have is one secret.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from envoy_data_plane.envoy.config.core.v3 import DataSource
@@ -16,11 +20,12 @@ from pydantic import SecretStr
 
 from router_service.config.models import ModelProvider
 from router_service.config.providers import Endpoint, provider_of
+from router_service.config.providers import endpoint as endpoint_of
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One header for one entry: `name` is the SDS resource, `header_prefix` stands before the value (`Bearer `)."""
+    """One header: `name` is the SDS resource that has its value, `header_prefix` stands before it (`Bearer `)."""
 
     name: str
     header: str
@@ -50,6 +55,25 @@ def credentials(entry: ModelProvider, endpoint: Endpoint, *, is_missing: bool) -
         name = header.lower()
         found.append(Credential(f"header/{entry.key}/{name}", name, "", _text(value)))
     return tuple(replace(credential, value="") for credential in found) if is_missing else tuple(found)
+
+
+def shared_credentials(entries: Iterable[ModelProvider], missing: Collection[str]) -> dict[str, tuple[Credential, ...]]:
+    """Each entry's credentials, by its key. Those that are equal for a provider have the name of its first entry's.
+
+    `missing` are the keys of entries that name an environment variable which is not set.
+    """
+    names: dict[tuple[str, ...], str] = {}
+
+    def share(entry: ModelProvider, own: Credential) -> Credential:
+        same = (entry.provider, own.header, own.header_prefix, own.value)
+        return replace(own, name=names.setdefault(same, own.name))
+
+    return {
+        entry.key: tuple(
+            share(entry, own) for own in credentials(entry, endpoint_of(entry), is_missing=entry.key in missing)
+        )
+        for entry in entries
+    }
 
 
 def _text(value: SecretStr | None) -> str:

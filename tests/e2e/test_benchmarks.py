@@ -21,6 +21,11 @@ def test_bench_failover_shows_no_client_a_killed_provider() -> None:
     assert "status      200                         1000" in printed
 
 
+def test_bench_render_starts_envoy_on_what_it_rendered() -> None:
+    printed = run("render", "--providers", "2", "--models", "3", "--preferences", "1", "--rounds", "1")
+    assert "Envoy ready" in printed
+
+
 def run(benchmark: str, *arguments: str) -> str:
     """What it prints; it exits with 1 where a request failed."""
     done = subprocess.run(

@@ -87,6 +87,12 @@ class Envoy:
         lines = self.get(f"/stats?filter=^{name}$".replace("[", "%5B").replace("]", "%5D")).splitlines()
         return int(lines[0].rpartition(": ")[2]) if lines else 0
 
+    @property
+    def inotify_instances(self) -> int:
+        """How many it has open now."""
+        descriptors = Path(f"/proc/{self.pid}/fd").iterdir()
+        return sum("inotify" in str(descriptor.readlink()) for descriptor in descriptors)
+
     def stop(self) -> int:
         return self._child.stop()
 

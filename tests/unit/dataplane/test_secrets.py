@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from router_service.config.models import ModelProvider
 from router_service.config.providers import endpoint
 from router_service.dataplane.protojson import to_json
-from router_service.dataplane.secrets import Credential, credentials, file_stem, secret
+from router_service.dataplane.secrets import Credential, credentials, file_stem, secret, shared_credentials
 
 
 def credentials_of(entry: dict[str, object], *, is_missing: bool = False) -> tuple[Credential, ...]:
@@ -49,6 +49,24 @@ def test_where_a_variable_is_missing_every_credential_is_there_and_empty() -> No
         ("header/openai/gpt-5/x-team", ""),
     ]
     assert to_json(secret(found[0]))["generic_secret"] == {"secret": {"inline_string": ""}}
+
+
+def test_equal_credentials_of_a_provider_are_one_secret_with_the_first_entrys_name() -> None:
+    entries = [
+        {"model": "openai/gpt-5", "access_key": "sk-1", "headers": {"X-Team": "search"}},
+        {"model": "openai/gpt-5-mini", "access_key": "sk-1", "headers": {"x-team": "search"}},
+        {"model": "openai/gpt-4o", "access_key": "sk-2", "headers": {"X-Org": "search"}},
+        {"model": "groq/llama", "access_key": "sk-1"},
+        {"model": "openai/o3", "headers": {"X-Team": "other"}},
+    ]
+    found = shared_credentials(map(ModelProvider.model_validate, entries), missing={"openai/o3"})
+    assert {key: [each.name for each in own] for key, own in found.items()} == {
+        "openai/gpt-5": ["key/openai/gpt-5", "header/openai/gpt-5/x-team"],
+        "openai/gpt-5-mini": ["key/openai/gpt-5", "header/openai/gpt-5/x-team"],
+        "openai/gpt-4o": ["key/openai/gpt-4o", "header/openai/gpt-4o/x-org"],
+        "groq/llama": ["key/groq/llama"],
+        "openai/o3": ["key/openai/o3", "header/openai/o3/x-team"],
+    }
 
 
 def test_a_credential_does_not_print_its_value() -> None:
