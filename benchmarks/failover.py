@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ import aiohttp
 
 from benchmarks.parts import answering_envoy, running_router, wait_until_routed
 from router_service.up.ports import free_ports
+from tests.support.envoy import never_left_alone
 from tests.support.providers import Provider, answer_ok, answers
 
 FAILING = ("one/fails", "two/fails")
@@ -65,7 +66,8 @@ async def _measure_cost(rounds: int) -> list[Cost]:
             provider = await stack.enter_async_context(Provider())
             provider.respond = respond
             ports.append(provider.port)
-        url, session = await stack.enter_async_context(_routed(dict(zip((*FAILING, SERVING), ports, strict=True))))
+        models = dict(zip((*FAILING, SERVING), ports, strict=True))
+        url, session = await stack.enter_async_context(_routed(models, edit=never_left_alone))
 
         async def time_ms(model: str) -> float:
             began = time.perf_counter()
@@ -150,7 +152,9 @@ async def _kill_the_first(requests: int, concurrency: int) -> Answered:
 
 
 @asynccontextmanager
-async def _routed(ports: dict[str, int]) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+async def _routed(
+    ports: dict[str, int], *, edit: Callable[[dict[str, str]], None] = lambda _: None
+) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
     """Envoy and a worker in front of these providers; where to send requests, and with what."""
     entries = [{"model": model, "base_url": f"http://127.0.0.1:{port}"} for model, port in ports.items()]
     config = {
@@ -158,7 +162,10 @@ async def _routed(ports: dict[str, int]) -> AsyncIterator[tuple[str, aiohttp.Cli
         "model_providers": entries,
         "model_aliases": {"pool-1": {"targets": [*FAILING[1:], SERVING]}, "pool-2": {"targets": [*FAILING, SERVING]}},
     }
-    with tempfile.TemporaryDirectory() as scratch, running_router(json.dumps(config), Path(scratch)) as envoy:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        running_router(json.dumps(config), Path(scratch), edit=edit) as envoy,
+    ):
         port = envoy.port("routed")
         await asyncio.to_thread(wait_until_routed, port)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

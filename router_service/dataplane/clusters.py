@@ -2,6 +2,12 @@
 
 Two entries at one scheme, host and port share a cluster, and so its connections, limits and health; only where they
 expect different certificates there are two.
+
+What keeps failing is left alone for a while, at two places. Of a provider's own addresses, the one that fails is; if
+that leaves fewer than half, all are asked (Envoy's panic threshold, 50 %), so a provider with one address always is. A
+model that fails is left out of pools, by a cluster of its own for its turns there (`member/…`): with no healthy host
+and no panic, a composite cluster goes on to its next member within the same attempt, and no request is spent. The last
+member of a pool, and a model that is asked for by name, is asked in any case (`model/…`).
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     CircuitBreakers,
     CircuitBreakersThresholds,
     Cluster,
+    ClusterCommonLbConfig,
     ClusterCustomClusterType,
     ClusterDiscoveryType,
     ClusterLbPolicy,
@@ -68,6 +75,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
     HttpProtocolOptionsExplicitHttpConfig,
 )
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
+from envoy_data_plane.envoy.type.v3 import Percent
 
 from router_service.config.models import ModelProvider
 from router_service.config.providers import Endpoint, is_ip
@@ -78,10 +86,24 @@ from router_service.dataplane.pools import Pool, member_key
 from router_service.dataplane.protojson import Packed
 
 SERVICE_CLUSTER = "router-service"
+NOBODY_ELSE = "nobody-else"  # the endpoint id by which a request comes that no other model could answer
 SERVICE_NAME = "envoy.service.ext_proc.v3.ExternalProcessor"  # what the workers' gRPC health service answers for
 
 # Envoy's default of 1024 is for services that answer in milliseconds; an LLM holds each request for many seconds.
 MAX_CONCURRENT = 65_536
+
+# Toward one provider: below the 28,232 ports that Linux has for connections to one address, so that the client is told
+# what is wrong. With ten seconds an answer these are 2,000 requests a second.
+MAX_AT_PROVIDER = 20_000
+
+# One or two failures in a row are bad luck, or one client's request that makes a server fail however often it is sent.
+FAILURES_IN_A_ROW = 5
+
+# Left alone for ten seconds the first time, which is nothing where another model answers, then for ten more each time
+# that it fails on. Never longer than a minute, so that nobody waits for a provider that has been well for longer.
+LEFT_ALONE_S = 10
+LEFT_ALONE_AT_MOST_S = 60
+ALLOWED_BACK_WITHIN_S = 1  # how often Envoy looks whose time is over
 
 CONNECT_TIMEOUT_S = 5
 SERVICE_CONNECT_TIMEOUT_S = 1  # on this machine, or a pod next door
@@ -146,23 +168,63 @@ def model_cluster_name(entry: ModelProvider) -> str:
 
 
 def model_cluster(entry: ModelProvider) -> Cluster:
-    """The way to one model's internal listener, which has the same name."""
+    """The way to one model's internal listener, which has the same name, for a request that has nobody else to go to.
+
+    The listener sees it by the endpoint's id, and tells the edge not to try again.
+    """
     name = model_cluster_name(entry)
+    return _internal_cluster(name, EnvoyInternalAddress(server_listener_name=name, endpoint_id=NOBODY_ELSE))
+
+
+def member_cluster(entry: ModelProvider) -> Cluster:
+    """The way to the same listener for a pool that has another member behind this one. Empty while it keeps failing."""
+    listener = model_cluster_name(entry)
+    cluster = _internal_cluster(_member_cluster_name(entry.key), EnvoyInternalAddress(server_listener_name=listener))
+    cluster.outlier_detection = _failing()
+    cluster.common_lb_config = ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0))
+    return cluster
+
+
+def _internal_cluster(name: str, address: EnvoyInternalAddress) -> Cluster:
     return Cluster(
         name=name,
         alt_stat_name=_stat_name(name),
         type=ClusterDiscoveryType.STATIC,
         connect_timeout=seconds(1),
-        load_assignment=_assignment(
-            name, [EnvoyAddress(envoy_internal_address=EnvoyInternalAddress(server_listener_name=name))]
-        ),
-        circuit_breakers=_limits(),
+        load_assignment=_assignment(name, [EnvoyAddress(envoy_internal_address=address)]),
+        circuit_breakers=_limits(MAX_CONCURRENT),
+    )
+
+
+def _member_cluster_name(key: str) -> str:
+    return f"member/{key}"
+
+
+def _failing() -> OutlierDetection:
+    """Leaves alone what answered 5xx, refused, reset or stayed silent so often in a row.
+
+    A 429 is none of these: it comes at once, says when to come again, and concerns one key or model.
+    """
+    never = 0
+    return OutlierDetection(
+        consecutive_5xx=FAILURES_IN_A_ROW,
+        enforcing_consecutive_gateway_failure=never,
+        enforcing_success_rate=never,
+        interval=seconds(ALLOWED_BACK_WITHIN_S),
+        base_ejection_time=seconds(LEFT_ALONE_S),
+        max_ejection_time=seconds(LEFT_ALONE_AT_MOST_S),
+        max_ejection_percent=100,
     )
 
 
 def pool_cluster(pool: Pool) -> Cluster:
-    """Attempt N goes to member N. More attempts than members would end in an answer of Envoy's own."""
-    members = [ClusterConfigClusterEntry(name=f"model/{member_key(target)}") for target in pool.members]
+    """Attempt N goes to member N, or the next after it that is not left alone.
+
+    More attempts than members would end in an answer of Envoy's own.
+    """
+    *others, last = [member_key(target) for target in pool.members]
+    names = [*(_member_cluster_name(key) for key in others), f"model/{last}"]
+    members = [ClusterConfigClusterEntry(name=name) for name in names]
     return Cluster(
         name=pool.cluster,
         alt_stat_name=_stat_name(pool.cluster),
@@ -171,7 +233,7 @@ def pool_cluster(pool: Pool) -> Cluster:
         cluster_type=ClusterCustomClusterType(
             name="envoy.clusters.composite", typed_config=Packed(CompositeClusterConfig(clusters=members))
         ),
-        circuit_breakers=_limits(),  # the number of retries under way is the pool's, not its members'
+        circuit_breakers=_limits(MAX_CONCURRENT),  # the number of retries under way is the pool's, not its members'
     )
 
 
@@ -192,6 +254,8 @@ def provider_cluster(endpoint: Endpoint, deployment: Deployment) -> Cluster:
         # change of DNS must not cut streams short. A name behind plain HTTP is a group of one's own servers: use all.
         one_address_will_do=endpoint.tls,
     )
+    cluster.outlier_detection = _failing()
+    cluster.circuit_breakers = _limits(MAX_AT_PROVIDER)
     # Finds dead peers during long silences, where a model thinks: after 60 s, in 3 tries 10 s apart.
     cluster.upstream_connection_options = UpstreamConnectionOptions(
         tcp_keepalive=TcpKeepalive(keepalive_time=60, keepalive_interval=10, keepalive_probes=3)
@@ -256,7 +320,7 @@ def _cluster(
         lb_policy=lb_policy,
         load_assignment=_assignment(name, [_envoy_address(address) for address in addresses]),
         typed_extension_protocol_options={"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": Packed(protocol)},
-        circuit_breakers=_limits(),
+        circuit_breakers=_limits(MAX_CONCURRENT),
         health_checks=list(health_checks),
     )
     if any(isinstance(address, TcpAddress) and not is_ip(address.host) for address in addresses):
@@ -290,14 +354,11 @@ def _envoy_address(address: Address) -> EnvoyAddress:
             return EnvoyAddress(socket_address=SocketAddress(address=host, port_value=port))
 
 
-def _limits() -> CircuitBreakers:
+def _limits(most: int) -> CircuitBreakers:
     return CircuitBreakers(
         thresholds=[
             CircuitBreakersThresholds(
-                max_connections=MAX_CONCURRENT,
-                max_pending_requests=MAX_CONCURRENT,
-                max_requests=MAX_CONCURRENT,
-                max_retries=MAX_CONCURRENT,
+                max_connections=most, max_pending_requests=most, max_requests=most, max_retries=most
             )
         ]
     )

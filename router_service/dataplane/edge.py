@@ -30,7 +30,7 @@ from router_service.config.models import Config, Limits, Listener
 from router_service.dataplane.access_log import request_log
 from router_service.dataplane.deployment import Deployment
 from router_service.dataplane.filters import edge_filters
-from router_service.dataplane.headers import ATTEMPTS_HEADER, CLIENT_MAY_NOT_SEND, DECISION_HEADERS
+from router_service.dataplane.headers import ATTEMPTS_HEADER, CLIENT_MAY_NOT_SEND, DECISION_HEADERS, NO_RETRY_HEADER
 from router_service.dataplane.local_replies import EDGE_REPLIES, local_reply_config
 from router_service.dataplane.messages import extension, remove_headers, seconds, set_header
 from router_service.dataplane.pools import Pool, pools
@@ -103,6 +103,7 @@ def _virtual_host(config: Config, listener: Listener) -> VirtualHost:
         name=listener.name,
         domains=["*"],
         request_body_buffer_limit=config.limits.max_body_bytes,
+        response_headers_to_remove=[NO_RETRY_HEADER],
         response_headers_to_add=[*decision, set_header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%")],
         routes=[
             *(_pool_route(config, listener, pool) for pool in pools(config)),

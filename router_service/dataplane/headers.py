@@ -34,5 +34,9 @@ DECISION_HEADERS = (
 SERVED_BY_HEADER = "x-router-served-by"
 ATTEMPTS_HEADER = "x-router-attempts"
 
+# (d) Envoy's word for "do not try again", from a model's listener to the edge. A provider's own Envoy says it with each
+# 429, but then the next model is to be tried.
+NO_RETRY_HEADER = "x-envoy-ratelimited"
+
 # (d) A provider must not speak in our name.
 OUR_RESPONSE_HEADERS = (*(name for name, _ in DECISION_HEADERS), SERVED_BY_HEADER, ATTEMPTS_HEADER)

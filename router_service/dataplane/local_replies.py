@@ -98,6 +98,12 @@ MODEL_REPLIES = (
         "The router has no key for this model's provider; whoever runs it must set one.",
     ),
     LocalReply(
+        _details("upstream_reset_before_response_started{overflow}"),
+        503,
+        "upstream_overloaded",
+        "The router has as many requests at the model's provider as it may; try again shortly.",
+    ),
+    LocalReply(
         "response.code == 504",
         504,
         "upstream_timeout",

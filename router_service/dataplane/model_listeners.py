@@ -64,6 +64,7 @@ from router_service.dataplane.headers import (
     HOST_HEADERS,
     INTERNAL_HEADERS,
     INTERNAL_PREFIXES,
+    NO_RETRY_HEADER,
     OUR_RESPONSE_HEADERS,
     SERVED_BY_HEADER,
 )
@@ -187,8 +188,12 @@ def _virtual_host(model: Served, endpoint: Endpoint, config: Config) -> VirtualH
         name=model_cluster_name(entry),
         domains=["*"],
         routes=[Route(match=RouteMatch(prefix=CLIENT_PREFIX), route=_forward(endpoint))],
-        response_headers_to_remove=[*HOST_HEADERS, *OUR_RESPONSE_HEADERS],
-        response_headers_to_add=[set_header(SERVED_BY_HEADER, served_by)],
+        response_headers_to_remove=[*HOST_HEADERS, *OUR_RESPONSE_HEADERS, NO_RETRY_HEADER],
+        response_headers_to_add=[
+            set_header(SERVED_BY_HEADER, served_by),
+            # Empty, and so left out, where the request came as one of several attempts (`clusters.model_cluster`).
+            set_header(NO_RETRY_HEADER, "%DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID%"),
+        ],
     )
     if model.edits_model:
         is_this = HeaderMatcher(name=MODEL_HEADER, string_match=StringMatcher(exact=entry.model))

@@ -13,11 +13,17 @@ from envoy_data_plane.envoy.config.listener.v3 import Listener
 from router_service.config.models import Config
 from router_service.config.providers import endpoint
 from router_service.dataplane.bootstrap import bootstrap
-from router_service.dataplane.clusters import model_cluster, pool_cluster, provider_cluster, service_cluster
+from router_service.dataplane.clusters import (
+    member_cluster,
+    model_cluster,
+    pool_cluster,
+    provider_cluster,
+    service_cluster,
+)
 from router_service.dataplane.deployment import Deployment
 from router_service.dataplane.edge import edge_listener
 from router_service.dataplane.model_listeners import model_listener
-from router_service.dataplane.pools import pools, served_models
+from router_service.dataplane.pools import member_key, pools, served_models
 from router_service.dataplane.protojson import Json, Packed, to_json
 from router_service.dataplane.secrets import Credential, secret, shared_credentials
 from router_service.dataplane.status import admin_cluster, status_listener
@@ -50,8 +56,9 @@ def listeners(config: Config, deployment: Deployment, keys: dict[str, tuple[Cred
 
 
 def clusters(config: Config, deployment: Deployment) -> list[Cluster]:
-    """The service, the pools, the way to each model's listener, each provider once."""
+    """The service, the pools, the ways to each model's listener, each provider once."""
     models = served_models(config)
+    followed = {member_key(member) for pool in pools(config) for member in pool.members[:-1]}
     providers: dict[str, Cluster] = {}
     for model in models:
         cluster = provider_cluster(endpoint(model.entry), deployment)
@@ -59,6 +66,7 @@ def clusters(config: Config, deployment: Deployment) -> list[Cluster]:
     return [
         service_cluster(deployment),
         *(pool_cluster(pool) for pool in pools(config)),
+        *(member_cluster(model.entry) for model in models if model.entry.key in followed),
         *(model_cluster(model.entry) for model in models),
         *providers.values(),
         *([admin_cluster(deployment.admin_port)] if deployment.status else []),

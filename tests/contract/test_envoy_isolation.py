@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from router_service.config.models import Config
 from tests.contract.conftest import CHAT, Client
-from tests.support.envoy import Envoy, write_rendered
+from tests.support.envoy import Envoy, never_left_alone, write_rendered
 from tests.support.ports import refused_port
 from tests.support.providers import Provider, Received, answer_ok, answers, resets
 from tests.support.worker import Counts, Names, start_worker
@@ -138,7 +138,8 @@ async def plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane
                 "service": {"drain_delay": "0s", "drain_timeout": "1s"},
             }
         )
-        write_rendered(config, directory, [await start_worker(stack, config, directory, Names(""), Counts())])
+        worker = await start_worker(stack, config, directory, Names(""), Counts())
+        write_rendered(config, directory, [worker], edit=never_left_alone)
         envoy = await stack.enter_async_context(Envoy(directory))
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         yield Plane(Client(session, f"http://127.0.0.1:{envoy.port('egress')}"), providers, known)

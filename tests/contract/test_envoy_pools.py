@@ -15,7 +15,7 @@ from aiohttp import web
 
 from router_service.config.models import Config
 from tests.contract.conftest import CHAT, Client, Reply
-from tests.support.envoy import Envoy, write_rendered
+from tests.support.envoy import Envoy, never_left_alone, write_rendered
 from tests.support.providers import Provider, Received, answer_ok, answers, resets
 from tests.support.worker import Counts, Names, start_worker
 
@@ -95,7 +95,8 @@ async def running_pools(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
             }
         )
         names, told = Names("three"), Counts()
-        write_rendered(config, directory, [await start_worker(stack, config, directory, names, told)])
+        worker = await start_worker(stack, config, directory, names, told)
+        write_rendered(config, directory, [worker], edit=never_left_alone)
         envoy = await stack.enter_async_context(Envoy(directory))
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         client, bounded = (Client(session, f"http://127.0.0.1:{envoy.port(name)}") for name in ("egress", "bounded"))

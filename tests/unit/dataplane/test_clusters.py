@@ -7,7 +7,10 @@ from router_service.config.models import ModelProvider
 from router_service.config.providers import endpoint
 from router_service.config.service import Address, TcpAddress, UnixAddress
 from router_service.dataplane.clusters import (
+    FAILURES_IN_A_ROW,
+    NOBODY_ELSE,
     SERVICE_NAME,
+    member_cluster,
     model_cluster,
     pool_cluster,
     provider_cluster,
@@ -162,7 +165,7 @@ def test_no_cluster_keeps_envoys_default_limit_of_1024(cluster: Cluster) -> None
     assert min(limits.values()) > 10_000
 
 
-def test_a_pool_is_a_composite_of_its_members_in_order() -> None:
+def test_a_pool_is_a_composite_of_its_members_in_order_of_which_all_but_the_last_can_be_left_out() -> None:
     config = config_of(
         {"model": "openai/gpt-5", "name": "mine"},
         {"model": "groq/*"},
@@ -176,6 +179,27 @@ def test_a_pool_is_a_composite_of_its_members_in_order() -> None:
         "CLUSTER_PROVIDED",
     )
     members = at(cluster, "cluster_type", "typed_config", "clusters")
-    assert members == [{"name": "model/groq/llama"}, {"name": "model/mine"}]
-    assert {member["name"] for member in members} <= {each.name for each in clusters(config, DEPLOYMENT)}
+    assert members == [{"name": "member/groq/llama"}, {"name": "model/mine"}]
+    names = {each.name for each in clusters(config, DEPLOYMENT)}
+    assert {member["name"] for member in members} <= names
+    assert "member/mine" not in names
     assert at(cluster, "circuit_breakers", "thresholds", 0, "max_retries") > 1000
+
+
+def test_a_model_that_fails_leaves_its_pools_and_no_request_of_its_own() -> None:
+    """With panic, Envoy would go on choosing the one host that it has ejected."""
+    entry = ModelProvider.model_validate({"model": "groq/llama"})
+    member, model = to_json(member_cluster(entry)), to_json(model_cluster(entry))
+    assert at(member, "outlier_detection", "consecutive_5xx") == FAILURES_IN_A_ROW
+    assert at(member, "common_lb_config", "healthy_panic_threshold") == {}
+    assert "outlier_detection" not in model
+    address = ("load_assignment", "endpoints", 0, "lb_endpoints", 0, "endpoint", "address", "envoy_internal_address")
+    assert at(member, *address) == {"server_listener_name": "model/groq/llama"}
+    assert at(model, *address) == {"server_listener_name": "model/groq/llama", "endpoint_id": NOBODY_ELSE}
+
+
+def test_of_a_providers_addresses_those_that_fail_are_left_alone_unless_few_would_remain() -> None:
+    """The default panic threshold: below half of them, all are asked."""
+    cluster = provider(base_url="http://vllm:8000")
+    assert at(cluster, "outlier_detection", "max_ejection_percent") == 100
+    assert "common_lb_config" not in cluster

@@ -35,9 +35,19 @@ CONFIG = config_of(
     {"model": "vllm/*", "base_url": "http://[::1]:8000"},
 )
 KEYS: dict[str, tuple[Credential, ...]] = {entry.key: () for entry in CONFIG.model_providers}
+
+
+def clusters_that_betterproto2_can_spell() -> list[Cluster]:
+    """Without the fields named `…_5xx`."""
+    found = clusters(CONFIG, DEPLOYMENT)
+    for cluster in found:
+        cluster.outlier_detection = None
+    return found
+
+
 RENDERED: list[Message] = [
     bootstrap(DEPLOYMENT),
-    *clusters(CONFIG, DEPLOYMENT)[1:],  # the service's has fields named …_5xx, which betterproto2 misspells
+    *clusters_that_betterproto2_can_spell(),
     *listeners(CONFIG, DEPLOYMENT, KEYS),
 ]
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import re
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
+from router_service.dataplane.clusters import (
+    FAILURES_IN_A_ROW,
+    LEFT_ALONE_AT_MOST_S,
+    LEFT_ALONE_S,
+    MAX_AT_PROVIDER,
+)
 from router_service.dataplane.local_replies import EDGE_REPLIES, MODEL_REPLIES
 from router_service.errors import RequestError
 from router_service.routing.decision import Reason
 
-PAGE = (Path(__file__).parents[3] / "docs/failures.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "failures.md").read_text()
+OPERATIONS = (DOCS / "operations.md").read_text()
 
 
-def table(heading: str) -> list[list[str]]:
+def table(heading: str, page: str = PAGE) -> list[list[str]]:
     """The rows of the first table under a heading, without its head, cells stripped."""
-    section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")]
+    section = page.split(f"## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
+    from_the_table_on = dropwhile(lambda line: not line.startswith("|"), section.splitlines())
+    rows = list(takewhile(lambda line: line.startswith("|"), from_the_table_on))
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
 
 
@@ -34,3 +44,13 @@ def test_every_answer_of_envoys_stands_in_the_table_with_its_status() -> None:
 def test_every_reason_stands_in_the_table() -> None:
     written = [re.findall(r"`(\w+)`", row[0])[0] for row in table("Requests that are routed, but not as hoped")]
     assert sorted(written) == sorted(Reason)
+
+
+def test_the_numbers_by_which_a_failing_provider_is_left_alone_are_the_codes() -> None:
+    numbers = [row[0] for row in table("Providers that keep failing", OPERATIONS)]
+    assert numbers == [
+        str(FAILURES_IN_A_ROW),
+        f"{LEFT_ALONE_S} s",
+        f"{LEFT_ALONE_AT_MOST_S} s",
+        f"{MAX_AT_PROVIDER:,}",
+    ]
