@@ -6,6 +6,7 @@
     └── RequestError                the client's request is wrong; `status` goes on the wire
         ├── InvalidRequest          400 invalid_request       not JSON, wrong type, missing field
         ├── NoDefault               400 no_default            nothing says which model to use
+        ├── UnsupportedApi          400 unsupported_api       no model of its pool takes requests of this API
         ├── UnknownPath             404 unknown_path          no such API here
         ├── MethodNotAllowed        405 method_not_allowed    the path exists, the method does not
         ├── UnknownModel            404 model_not_found       no provider has it
@@ -84,6 +85,10 @@ class InvalidRequest(RequestError):
 
 class NoDefault(RequestError):
     code = reason = "no_default"
+
+
+class UnsupportedApi(RequestError):
+    code = reason = "unsupported_api"
 
 
 class UnknownPath(RequestError):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from router_service.config.build import build_catalog
 from router_service.config.models import Config, ModelProvider
 from router_service.routing.catalog import WILDCARD, Target
+from router_service.routing.orders import orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,12 @@ class Served:
 
 def pools(config: Config) -> tuple[Pool, ...]:
     """Every list of models that the service may answer with: preferences', aliases', models' with fallbacks."""
-    return tuple(Pool(pool.name, pool.models) for pool in build_catalog(config).pools)
+    return tuple(
+        Pool(pool.upstream(order), tuple(pool.models[position] for position in order))
+        for pool in build_catalog(config).pools
+        for order in orders(pool)
+        if len(order) > 1  # one alone has a cluster of its own
+    )
 
 
 def member_key(target: Target) -> str:

@@ -36,6 +36,7 @@ from router_service.errors import (
     UnsupportedEncoding,
 )
 from router_service.extproc.replies import error_body, model_body, models_body
+from router_service.routing.api import Api
 from router_service.routing.body import RequestBody, read_body
 from router_service.routing.catalog import Catalog
 from router_service.routing.conversation import Conversation
@@ -138,17 +139,17 @@ Action = Continue | Ask | LastWord
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A path of the client's API. Without `classifies` a request must name a model or an alias."""
+    """A path of the client's API; without `api` it is answered here."""
 
     method: str
-    classifies: bool = False
+    api: Api | None = None
     required: tuple[str, ...] = ()
 
 
 ENDPOINTS = {
-    "/v1/chat/completions": Endpoint("POST", classifies=True, required=("messages",)),
-    "/v1/completions": Endpoint("POST"),
-    "/v1/embeddings": Endpoint("POST"),
+    Api.CHAT.path: Endpoint("POST", Api.CHAT, required=("messages",)),
+    Api.COMPLETIONS.path: Endpoint("POST", Api.COMPLETIONS),
+    Api.EMBEDDINGS.path: Endpoint("POST", Api.EMBEDDINGS),
     "/v1/models": Endpoint("GET"),
 }
 ONE_MODEL = "/v1/models/"
@@ -247,19 +248,16 @@ class Stream:
         if self._attempt_model:
             return self._rewrite(raw)
         assert self._endpoint is not None
+        assert self._endpoint.api is not None
         if len(raw) > self.max_body_bytes:
             raise BodyTooLarge(f"The body has {len(raw)} bytes; at most {self.max_body_bytes} are accepted.")
         self._body = body = read_body(raw)
         for name in self._endpoint.required:
             if name not in body.members:
                 raise InvalidRequest(f"Missing required field '{name}'.", param=name)
-        decision = decide(self.catalog, body.model)
+        decision = decide(self.catalog, body.model, self._endpoint.api)
         if isinstance(decision, Decision):
             return self._route(decision)
-        if not self._endpoint.classifies:
-            if decision.named is not None:
-                return self._route(decision.named)
-            raise InvalidRequest("This path is routed by name only: set 'model' to a model or an alias.", param="model")
         self._undecided = decision
         if not self.catalog.preferences:
             return self._settle(Classification(Reason.NO_PREFERENCES))

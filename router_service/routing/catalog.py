@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+from router_service.routing.api import OPENAI_COMPATIBLE, Api
+
 WILDCARD = "*"
 
 
@@ -24,13 +26,14 @@ class Model:
 
     `key` is unique in the file: the entry's `name`, or its `provider/id`. It names the Envoy objects of the entry
     (`model/<key>`, `key/<key>`) and stands in metric labels, where a wildcard's members count as one. `listed` says
-    whether GET /v1/models shows it.
+    whether GET /v1/models shows it; `apis` are those that it takes requests in.
     """
 
     key: str
     provider: str
     id: str
     listed: bool = True
+    apis: frozenset[Api] = OPENAI_COMPATIBLE
 
     @property
     def name(self) -> str:

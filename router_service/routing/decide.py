@@ -2,59 +2,88 @@
 
 decide  ─► Decision                    the client named a model or an alias
         └► Undecided ─ask─► settle     nothing named (or routing.override_explicit_model): a preference, else …
+
+Models that do not take the client's API are left out wherever several stand ready. A model that the client names itself
+is never replaced: if that one does not take it, the request is refused.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from router_service.errors import NoDefault
-from router_service.routing.catalog import Catalog, Pool
+from router_service.errors import InvalidRequest, NoDefault, UnsupportedApi
+from router_service.routing.api import CONVERSATIONS, Api
+from router_service.routing.catalog import Catalog, Pool, Target
 from router_service.routing.decision import Classification, Decision, Reason, Source
+from router_service.routing.orders import order_for
 from router_service.routing.resolve import Auto, Named, resolve
+
+_MOST_NAMED = 3  # models of one kind in an error
 
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
     """A classifier has the word; `named` is what the client asked for, which stands if no preference matches."""
 
-    named: Decision | None = None
+    api: Api = Api.CHAT
+    named: Named | None = None
 
 
-def decide(catalog: Catalog, requested: str | None) -> Decision | Undecided:
-    """The first step. Raises UnknownModel or InvalidRequest for a name that cannot be served."""
+def decide(catalog: Catalog, requested: str | None, api: Api = Api.CHAT) -> Decision | Undecided:
+    """The first step. Raises UnknownModel, InvalidRequest or UnsupportedApi for a name that cannot be served."""
     match resolve(catalog, requested):
         case Auto():
-            return Undecided()
-        case Named(pool, alias):
-            source = Source.ALIAS if alias else Source.MODEL
-            named = _decision(pool, source, Reason.REQUESTED, route=alias)
-            return Undecided(named) if catalog.override_explicit_model else named
+            if api not in CONVERSATIONS:
+                raise InvalidRequest(
+                    "This path is routed by name only: set 'model' to a model or an alias.", param="model"
+                )
+            return Undecided(api)
+        case Named() as named:
+            if catalog.override_explicit_model and api in CONVERSATIONS:
+                return Undecided(api, named)
+            return _named(catalog, named, api)
 
 
 def settle(catalog: Catalog, undecided: Undecided, classification: Classification) -> Decision:
-    """The second step. Raises NoDefault when neither a preference nor a default has a model."""
+    """The second step. Raises NoDefault or UnsupportedApi when neither a preference nor a default has a model."""
+    api = undecided.api
     if classification.route is not None:
         route = classification.route
         pool = catalog.pool_of(catalog.preferences_by_name[route])
-        return _decision(pool, Source.PREFERENCE, Reason.MATCHED, route=route, classification=classification)
+        return _decision(
+            catalog, pool, api, Source.PREFERENCE, Reason.MATCHED, route=route, classification=classification
+        )
     if undecided.named is not None:
-        return replace(undecided.named, classification=classification)
+        return _named(catalog, undecided.named, api, classification)
     if catalog.default is None:
         raise _no_default(catalog)
     pool = catalog.alone(catalog.default)
-    return _decision(pool, Source.DEFAULT, classification.reason, classification=classification)
+    return _decision(catalog, pool, api, Source.DEFAULT, classification.reason, classification=classification)
+
+
+def _named(catalog: Catalog, named: Named, api: Api, classification: Classification | None = None) -> Decision:
+    if named.alias is None and api not in named.target.entry.apis:
+        raise _unsupported_api(catalog, [named.target], api)
+    source = Source.ALIAS if named.alias else Source.MODEL
+    return _decision(
+        catalog, named.pool, api, source, Reason.REQUESTED, route=named.alias, classification=classification
+    )
 
 
 def _decision(
+    catalog: Catalog,
     pool: Pool,
+    api: Api,
     source: Source,
     reason: Reason,
     *,
     route: str | None = None,
     classification: Classification | None = None,
 ) -> Decision:
-    order = pool.order
+    order = order_for(pool, api)
+    if not order:
+        raise _unsupported_api(catalog, pool.models, api)
     return Decision(
         target=pool.models[order[0]],
         upstream=pool.upstream(order),
@@ -63,6 +92,26 @@ def _decision(
         route=route,
         classification=classification,
     )
+
+
+def _unsupported_api(catalog: Catalog, models: Sequence[Target], api: Api) -> UnsupportedApi:
+    """Says which models do not take the API, which would, and where the same models can be asked."""
+    chosen = _listed([target.model for target in models])
+    who = f"{chosen} does not take" if len(models) == 1 else f"None of {chosen} takes"
+    able = [model.name for model in catalog.models if model.listed and api in model.apis]
+    name_one = f"name a model that does in 'model' ({_listed(able)})" if able else "no model here does"
+    spoken = next((other for other in Api if other in CONVERSATIONS and _all_take(other, models)), None)
+    elsewhere = f"; {chosen} can be asked at {spoken.path}" if spoken else ""
+    return UnsupportedApi(f"{who} requests to {api.path}: {name_one}{elsewhere}.", param="model")
+
+
+def _all_take(api: Api, models: Sequence[Target]) -> bool:
+    return all(api in target.entry.apis for target in models)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _no_default(catalog: Catalog) -> NoDefault:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from router_service.errors import NoDefault
+from router_service.errors import InvalidRequest, NoDefault, UnsupportedApi
+from router_service.routing.api import CONVERSATIONS, OPENAI_COMPATIBLE, Api
 from router_service.routing.catalog import Catalog, Model, Preference, Target
 from router_service.routing.decide import Undecided, decide, settle
 from router_service.routing.decision import Classification, Decision, Reason, Source
@@ -81,3 +82,87 @@ def test_an_overridden_model_stands_when_no_preference_matches() -> None:
     kept = settle(catalog, undecided, NO_ROUTE)
     assert (kept.target, kept.source, kept.reason) == (SMALL, Source.MODEL, Reason.REQUESTED)
     assert kept.classification == NO_ROUTE
+
+
+CLAUDE = Target(Model("anthropic/claude", "anthropic", "claude", apis=OPENAI_COMPATIBLE | {Api.MESSAGES}), "claude")
+MIXED = Catalog(
+    models=(SMALL.entry, CLAUDE.entry, CODE.entry),
+    aliases={"fast": "small"},
+    alias_targets={"both": (SMALL, CLAUDE)},
+    fallbacks={SMALL.entry.key: (CODE, CLAUDE)},
+    preferences=(
+        Preference("code generation", "writing code", (CODE, CLAUDE, SMALL)),
+        Preference("maths", "", (CODE, SMALL)),
+    ),
+    default=SMALL,
+)
+
+
+def decided(requested: str, api: Api) -> tuple[str, str]:
+    decision = decide(MIXED, requested, api)
+    assert isinstance(decision, Decision)
+    return decision.model, decision.upstream
+
+
+def test_a_model_that_does_not_take_the_api_is_left_out_of_a_preference() -> None:
+    assert settle(MIXED, Undecided(Api.CHAT), MATCHED).upstream == "pool/code generation"
+    decision = settle(MIXED, Undecided(Api.MESSAGES), MATCHED)
+    assert (decision.target, decision.upstream) == (CLAUDE, "model/anthropic/claude")
+    assert (decision.source, decision.reason, decision.route) == (
+        Source.PREFERENCE,
+        Reason.MATCHED,
+        "code generation",
+    )
+
+
+def test_an_alias_and_the_default_leave_it_out_too() -> None:
+    assert decided("both", Api.CHAT) == ("openai/small", "alias/both")
+    assert decided("both", Api.MESSAGES) == ("anthropic/claude", "model/anthropic/claude")
+    assert decided("fast", Api.MESSAGES) == ("anthropic/claude", "model/anthropic/claude")
+    by_default = settle(MIXED, Undecided(Api.MESSAGES), NO_ROUTE)
+    assert (by_default.target, by_default.source) == (CLAUDE, Source.DEFAULT)
+
+
+def test_a_model_that_the_client_names_is_never_replaced_by_its_fallback() -> None:
+    assert decided("small", Api.CHAT) == ("openai/small", "fallback/openai/small")
+    with pytest.raises(UnsupportedApi) as refused:
+        decide(MIXED, "small", Api.MESSAGES)
+    assert refused.value.message == (
+        "openai/small does not take requests to /v1/messages: name a model that does in 'model' (anthropic/claude); "
+        "openai/small can be asked at /v1/chat/completions."
+    )
+    assert (refused.value.status, refused.value.param) == (400, "model")
+
+
+def test_a_pool_of_which_no_model_takes_the_api_is_refused() -> None:
+    maths = Classification(Reason.MATCHED, route="maths")
+    with pytest.raises(UnsupportedApi, match=r"^None of openai/code, openai/small takes requests to /v1/messages: "):
+        settle(MIXED, Undecided(Api.MESSAGES), maths)
+
+
+def test_where_no_model_takes_the_api_the_error_says_so() -> None:
+    with pytest.raises(UnsupportedApi, match=r"requests to /v1/responses: no model here does; openai/small can be"):
+        decide(MIXED, "small", Api.RESPONSES)
+
+
+def test_a_model_that_is_not_listed_is_not_offered() -> None:
+    hidden = replace(MIXED, models=(SMALL.entry, replace(CLAUDE.entry, listed=False)))
+    with pytest.raises(UnsupportedApi, match="no model here does"):
+        decide(hidden, "small", Api.MESSAGES)
+
+
+def test_an_overridden_model_that_does_not_take_the_api_is_refused_only_if_no_preference_matches() -> None:
+    catalog = replace(MIXED, override_explicit_model=True)
+    undecided = decide(catalog, "small", Api.MESSAGES)
+    assert isinstance(undecided, Undecided)
+    assert settle(catalog, undecided, MATCHED).target == CLAUDE
+    with pytest.raises(UnsupportedApi):
+        settle(catalog, undecided, NO_ROUTE)
+
+
+@pytest.mark.parametrize("api", [api for api in Api if api not in CONVERSATIONS])
+def test_an_api_without_a_conversation_is_routed_by_name_only(api: Api) -> None:
+    overriding = replace(CATALOG, override_explicit_model=True)
+    assert isinstance(decide(overriding, "small", api), Decision)
+    with pytest.raises(InvalidRequest, match="routed by name only"):
+        decide(CATALOG, "auto", api)
