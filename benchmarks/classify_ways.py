@@ -98,10 +98,10 @@ def config_of(url: str, preferences: int) -> Config:
 
 
 def conversations(*, seed: int) -> Iterator[Conversation]:
-    """A first question of twenty words, never the same twice."""
+    """A first question of twenty words and a number: never the same twice, and always as many tokens."""
     said = random.Random(seed)
     for number in count():
-        yield Conversation((Turn("user", " ".join([*said.choices(_WORDS, k=20), str(number)])),))
+        yield Conversation((Turn("user", " ".join([*said.choices(_WORDS, k=20), f"{number:06}"])),))
 
 
 async def ways(
