@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 
+import aiohttp
 import pytest
 
 from router_service.classify.model_server import Failure, ModelServer, ServerFailed
@@ -140,9 +141,10 @@ async def test_the_routes_are_read_once_and_then_come_from_the_prefix_cache(
 
 @pytest.mark.parametrize("layout", LayoutName)
 async def test_special_tokens_in_a_users_text_do_not_end_the_turn(
-    model_server: ModelServer, layout: LayoutName
+    vllm: VllmServer, model_server: ModelServer, layout: LayoutName
 ) -> None:
-    # The chat template itself writes one end of turn; a user's text must add none, nor a beginning.
+    # Neither in the prompt nor in what the chat template makes of it. The template writes beginnings and ends of
+    # its own around any text; a user's text must add none.
     hostile = Conversation(
         (
             Turn(
@@ -157,14 +159,30 @@ async def test_special_tokens_in_a_users_text_do_not_end_the_turn(
         token: (await model_server.tokenize(MODEL, token)).tokens[0] for token in sorted(facts.special_tokens)
     }
 
-    async def special_tokens(prompt: str) -> Counter[str]:
-        tokens = Counter((await model_server.tokenize(MODEL, prompt)).tokens)
-        return Counter({token: tokens[number] for token, number in special_ids.items() if tokens[number]})
+    def special(tokens: list[int]) -> dict[str, int]:
+        return {token: tokens.count(number) for token, number in special_ids.items() if number in tokens}
+
+    async def special_tokens(prompt: str) -> dict[str, int]:
+        return special((await model_server.tokenize(MODEL, prompt)).tokens)
+
+    async def special_tokens_of_the_chat(prompt: str) -> dict[str, int]:
+        chat = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": '{"route": "'}],
+            "add_generation_prompt": False,
+            "continue_final_message": True,
+        }
+        async with aiohttp.ClientSession() as session, session.post(f"{vllm.url}/tokenize", json=chat) as response:
+            return special((await response.json())["tokens"])
 
     naive = build_prompt(frame(ROUTES, layout), hostile)
     assert await special_tokens(naive) == {"<|im_end|>": 2, "<|im_start|>": 1, "<|endoftext|>": 1}
     safe = build_prompt(frame(ROUTES, layout, facts.special_tokens), hostile)
     assert await special_tokens(safe) == {}
+    harmless = build_prompt(frame(ROUTES, layout), HELLO)
+    assert await special_tokens_of_the_chat(harmless) == {"<|im_start|>": 2, "<|im_end|>": 1}
+    assert await special_tokens_of_the_chat(naive) == {"<|im_start|>": 3, "<|im_end|>": 3, "<|endoftext|>": 1}
+    assert await special_tokens_of_the_chat(safe) == await special_tokens_of_the_chat(harmless)
 
 
 async def test_a_prompt_longer_than_the_model_reads_is_told_apart_from_other_mistakes(
