@@ -2,9 +2,10 @@
 
     python -m benchmarks.embedded_latency [--model-dir DIR] [--runs N]
 
-Asks the classifier as the service does, one turn after the other, each turn another text, so that nothing comes from
-its cache. CPU is the mean of all threads of the process, which a busy machine stretches less than the rest. Compare
-figures of one run with each other, not with those of another machine.
+Asks the classifier as the service does, one after the other, each time other texts, so that the newest turn is never in
+its cache. The turns before it are ("earlier", as they are once they have been classified), or are not ("none", as when
+a replica sees a conversation for the first time). CPU is the mean of all threads of the process, which a busy machine
+stretches less than the rest. Compare figures of one run with each other, not with those of another machine.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from router_service.config.models import Router
 from router_service.errors import SetupError
 from router_service.routing.catalog import Preference
 from router_service.routing.conversation import Conversation, Turn
+from router_service.routing.follow import MOST_TURNS
 
 # A short question, a paragraph, and a pasted document, of which the first and last hundred words are read.
 LENGTHS_WORDS = (8, 128, 2000)
+# A request on its own; the eighth turn of a conversation; the same, first seen by this replica.
+CONVERSATIONS = ((1, False), (MOST_TURNS, True), (MOST_TURNS, False))
 PREFERENCES = tuple(
     Preference(name, description, ())
     for name, description in (
@@ -48,22 +52,29 @@ _WORDS = " ".join(preference.description for preference in PREFERENCES).replace(
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one length of turn."""
+    """Of one length of turn and of conversation; `cached` says whether the earlier turns had been seen."""
 
     words: int
+    turns: int
+    cached: bool
     p50_ms: float
     p99_ms: float
     cpu_ms: float
     per_second: float
 
 
-async def measure(classifier: Classifier, *, words: int, runs: int, seed: int = 7) -> Cost:
-    """Time `runs` turns of `words` words, after a tenth as many that do not count."""
+async def measure(
+    classifier: Classifier, *, words: int, runs: int, turns: int = 1, cached: bool = False, seed: int = 7
+) -> Cost:
+    """Time `runs` conversations of `turns` turns of `words` words, after a tenth as many that do not count."""
     texts = random.Random(seed)
     durations_s = []
     cpu_s = 0.0
     for run in range(-(runs // 10) - 1, runs):
-        conversation = Conversation((Turn("user", " ".join(texts.choices(_WORDS, k=words))),))
+        said = tuple(Turn("user", " ".join(texts.choices(_WORDS, k=words))) for _ in range(turns))
+        conversation = Conversation(said)
+        if cached:
+            await classifier.classify(Conversation(said[:-1]))
         began, began_cpu = time.perf_counter(), time.process_time()
         await classifier.classify(conversation)
         if run >= 0:
@@ -71,6 +82,8 @@ async def measure(classifier: Classifier, *, words: int, runs: int, seed: int = 
             cpu_s += time.process_time() - began_cpu
     return Cost(
         words,
+        turns,
+        cached,
         p50_ms=1000 * statistics.median(durations_s),
         p99_ms=1000 * sorted(durations_s)[int(0.99 * len(durations_s))],
         cpu_ms=1000 * cpu_s / runs,
@@ -82,9 +95,10 @@ def report(costs: Sequence[Cost], model: str, resident_bytes: int) -> str:
     lines = [
         f"{model}, onnxruntime {onnxruntime.__version__}, Python {platform.python_version()}, {os.cpu_count()} CPUs, "
         f"{len(PREFERENCES)} preferences",
-        f"{'words':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8} {'turns/s':>8}",
+        f"{'words':>8} {'turns':>8} {'cached':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8} {'a second':>8}",
         *(
-            f"{cost.words:>8} {cost.p50_ms:>8.2f} {cost.p99_ms:>8.2f} {cost.cpu_ms:>8.2f} {cost.per_second:>8.0f}"
+            f"{cost.words:>8} {cost.turns:>8} {'earlier' if cost.cached else 'none':>8} "
+            f"{cost.p50_ms:>8.2f} {cost.p99_ms:>8.2f} {cost.cpu_ms:>8.2f} {cost.per_second:>8.0f}"
             for cost in costs
         ),
         f"resident memory of this process: {resident_bytes / 1e6:.0f} MB",
@@ -109,7 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     classifier = EmbeddedClassifier(PREFERENCES, encoder, Router())
 
     async def measure_all() -> list[Cost]:
-        return [await measure(classifier, words=words, runs=options.runs) for words in LENGTHS_WORDS]
+        return [
+            await measure(classifier, words=words, runs=options.runs, turns=turns, cached=cached, seed=seed)
+            for seed, (turns, cached) in enumerate(CONVERSATIONS)
+            for words in LENGTHS_WORDS
+        ]
 
     costs = asyncio.run(measure_all())
     print(report(costs, encoder.name, resident_bytes()))

@@ -1,7 +1,8 @@
 """The classifier that needs no server: a sentence encoder on the CPU, in this process.
 
 Owns when and where the encoder runs: one text at a time, in one thread beside the event loop, and not at all for a text
-it has just seen. What is read of a conversation and what the vectors mean is `routing.scoring`.
+it has just seen, as the earlier turns of a conversation are. What is read of a conversation is `routing.follow`, what
+the vectors mean `routing.scoring`.
 
 A classification waits behind those that came before it. How long it may wait, and how many may, is the chain's to
 bound; here a request that is cancelled while it waits is dropped before it costs anything.
@@ -19,17 +20,18 @@ from typing import Protocol
 
 from router_service.config.models import Router
 from router_service.errors import SetupError
-from router_service.routing import scoring
+from router_service.routing import follow, scoring
 from router_service.routing.catalog import Preference
 from router_service.routing.conversation import Conversation
-from router_service.routing.decision import Classification, Reason
-from router_service.routing.scoring import Vector
+from router_service.routing.decision import Classification, Context, Reason
+from router_service.routing.follow import Judge, Judged, UserTurn
+from router_service.routing.scoring import Encoded, Vector
 
 
 class TextEncoder(Protocol):
     """`encoder.Encoder`, or a test's."""
 
-    def embed(self, text: str) -> Vector: ...
+    def encode(self, text: str) -> Encoded: ...
 
 
 class EmbeddedClassifier:
@@ -41,10 +43,9 @@ class EmbeddedClassifier:
         Raises SetupError if the encoder fails.
         """
         self._names = tuple(preference.name for preference in preferences)
-        self._routes = scoring.embed_routes(preferences, encoder.embed) if preferences else None
-        self._thresholds = thresholds(settings)
+        self._judge = open_judge(preferences, encoder, settings) if preferences else None
         self._encoder = encoder
-        self._cache = VectorCache(settings.embedded.cache_entries)
+        self._cache = EncodedCache(settings.embedded.cache_entries)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedded")
 
     @property
@@ -54,37 +55,51 @@ class EmbeddedClassifier:
     async def classify(self, conversation: Conversation) -> Classification:
         clock = asyncio.get_running_loop().time
         began = clock()
-        text = scoring.query(conversation)
-        if self._routes is None:
+        if self._judge is None:
             return Classification(Reason.NO_PREFERENCES, backend=self.backend)
-        if text is None:
+        texts = follow.heard(conversation)
+        if not texts:
             return Classification(Reason.NO_TEXT, backend=self.backend)
         try:
-            vector = await self._embed(text)
+            turns = [UserTurn(await self._encode(text), follow.byte_length(text)) for text in texts]
         except SetupError:
             return Classification(Reason.CLASSIFIER_ERROR, backend=self.backend, latency_s=clock() - began)
-        scores = self._routes.scores(vector)
-        verdict = scoring.judge(scores, self._thresholds)
+        judged = self._judge.follow(turns)
+        verdict = judged.verdict
         return Classification(
             verdict.reason,
             route=self._names[verdict.best] if verdict.reason is Reason.MATCHED else None,
             confidence=verdict.confidence,
-            scores=MappingProxyType(dict(zip(self._names, scores.tolist(), strict=True))),
+            scores=MappingProxyType(dict(zip(self._names, judged.scores.tolist(), strict=True))),
+            context=self._context(judged) if len(turns) > 1 else None,
             backend=self.backend,
             latency_s=clock() - began,
         )
+
+    def _context(self, judged: Judged) -> Context:
+        previous = None if judged.previous is None else self._names[judged.previous]
+        return Context(previous, judged.head_start, ended=judged.ended)
 
     async def aclose(self) -> None:
         """Classifications under way are finished; the thread then ends."""
         self._thread.shutdown(wait=False)
 
-    async def _embed(self, text: str) -> Vector:
-        vector = self._cache.get(text)
-        if vector is None:
+    async def _encode(self, text: str) -> Encoded:
+        encoded = self._cache.get(text)
+        if encoded is None:
             # No bound here: the encoder's work is bounded by MAX_TOKENS, the waiting by the chain's deadline.
-            vector = await asyncio.get_running_loop().run_in_executor(self._thread, self._encoder.embed, text)
-            self._cache.put(text, vector)
-        return vector
+            encoded = await asyncio.get_running_loop().run_in_executor(self._thread, self._encoder.encode, text)
+            self._cache.put(text, encoded)
+        return encoded
+
+
+def open_judge(preferences: Sequence[Preference], encoder: TextEncoder, settings: Router) -> Judge:
+    """What the configuration's preferences look like to this encoder. Raises SetupError if it fails."""
+
+    def embed(text: str) -> Vector:
+        return encoder.encode(text).vector
+
+    return Judge(scoring.embed_routes(preferences, embed), follow.embed_closing(embed), thresholds(settings))
 
 
 def thresholds(settings: Router) -> scoring.Thresholds:
@@ -98,29 +113,30 @@ def thresholds(settings: Router) -> scoring.Thresholds:
     )
 
 
-class VectorCache:
-    """The vectors of the texts seen last, at most `limit` of them, without the texts.
+class EncodedCache:
+    """What the encoder said of the texts seen last, at most `limit` of them, without the texts.
 
-    An agent's tool loop and a retry send the same user turn again. Keys are hashes, so that no prompt stays in memory.
+    Every request brings the earlier turns of its conversation again, an agent's tool loop or a retry the newest one.
+    Keys are hashes, so that no prompt stays in memory.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._vectors: OrderedDict[bytes, Vector] = OrderedDict()
+        self._kept: OrderedDict[bytes, Encoded] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return len(self._kept)
 
-    def get(self, text: str) -> Vector | None:
+    def get(self, text: str) -> Encoded | None:
         key = _digest(text)
-        if key in self._vectors:
-            self._vectors.move_to_end(key)
-        return self._vectors.get(key)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
 
-    def put(self, text: str, vector: Vector) -> None:
-        self._vectors[_digest(text)] = vector
-        if len(self._vectors) > self._limit:
-            self._vectors.popitem(last=False)
+    def put(self, text: str, encoded: Encoded) -> None:
+        self._kept[_digest(text)] = encoded
+        if len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
 
 
 def _digest(text: str) -> bytes:

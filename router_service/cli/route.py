@@ -30,9 +30,9 @@ from router_service.routing.body import read_body
 from router_service.routing.conversation import Conversation, Turn
 from router_service.routing.decide import Undecided, decide, settle
 from router_service.routing.decision import Classification, Decision
+from router_service.routing.follow import heard
 from router_service.routing.formats.chat import read_chat_messages
 from router_service.routing.prompt import LayoutName, build_prompt, frame_prompt, load_layout
-from router_service.routing.scoring import query
 from router_service.routing.special_tokens import SPECIAL_TOKENS
 from router_service.telemetry.console import painter
 
@@ -153,7 +153,7 @@ async def _explain(
 def _prompt(loaded: Loaded, conversation: Conversation, backend: str, witness: Witness) -> str:
     """What this classifier reads."""
     if backend == "embedded":
-        return query(conversation) or ""
+        return "\n\n".join(heard(conversation))
     found = [facts.special_tokens for facts in witness.servers.values() if isinstance(facts, Facts)]
     frame = frame_prompt(
         loaded.catalog.preferences,

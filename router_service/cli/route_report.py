@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from router_service.classify.facts import Facts
 from router_service.config.models import Router
 from router_service.routing.catalog import Preference
-from router_service.routing.decision import ANSWERED, Classification, Decision, Reason, Source
+from router_service.routing.decision import ANSWERED, Classification, Context, Decision, Reason, Source
 from router_service.telemetry.console import Paint, Style
 
 _MOST_ROWS = 25  # --json has them all
@@ -67,6 +67,7 @@ def as_json(explained: Explained, *, with_prompts: bool) -> str:
         "models": explained.pool,
         "confidence": answer.confidence if answer else None,
         "scores": dict(answer.scores) if answer else {},
+        "context": asdict(answer.context) if answer and answer.context else None,
         "classifier": answer.backend if answer else None,
         "failed": answer.failed if answer else None,
         "asked": [
@@ -109,11 +110,20 @@ def _decided(explained: Explained, paint: Paint) -> Iterator[str]:
     yield _row("why", f"{decision.reason}: {why}")
     if answer is not None and answer.confidence is not None:
         yield _row("confidence", f"{answer.confidence:.2f}" + _asked_confidence(explained.router))
+    if answer is not None and answer.context is not None:
+        yield _row("before", _context(answer.context))
     for number, asked in enumerate(explained.asked):
         told = asked.reason if asked.reason in ANSWERED else f"{asked.reason}: {WHY[asked.reason]}"
         yield _row("" if number else "asked", f"{asked.backend}, {_duration(asked.latency_s)}, {told}")
     for address, server in explained.servers.items():
         yield _row("server", f"{address or 'router.url'}: {_server(server, explained.router.model)}")
+
+
+def _context(context: Context) -> str:
+    was = context.previous or "no preference"
+    if context.ended:
+        return f"{was}; this turn asks for nothing more"
+    return f"{was}, with a head start of {context.head_start:.2f} in its score" if context.head_start else was
 
 
 def _asked_confidence(router: Router) -> str:

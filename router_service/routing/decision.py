@@ -44,13 +44,26 @@ ANSWERED = frozenset({Reason.MATCHED, Reason.NO_ROUTE, Reason.LOW_CONFIDENCE, Re
 
 
 @dataclass(frozen=True, slots=True)
+class Context:
+    """What the turns before did to an answer, where the classifier can tell.
+
+    `previous` is the preference that the turns before left the conversation on, if any; `head_start` is what it counts
+    more for that in `scores`. `ended` says that the newest turn asks for nothing more.
+    """
+
+    previous: str | None = None
+    head_start: float = 0.0
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Classification:
     """What a classifier said about one conversation. Classifiers do not raise: a failure is a reason.
 
     `route` is a configured preference's name exactly when `reason` is MATCHED. `scores` has one number per preference
     in configuration order, in the classifier's own unit; `confidence` is in [0, 1]. Both may be missing. `latency_s`
     covers the whole question, waiting and retries included. `failed` says why an earlier classifier of the chain did
-    not answer.
+    not answer. `context` is there for a turn that is not the first, if the classifier can tell.
     """
 
     reason: Reason
@@ -60,6 +73,7 @@ class Classification:
     backend: str = ""
     latency_s: float = 0.0
     failed: Reason | None = None
+    context: Context | None = None
 
     def __post_init__(self) -> None:
         assert (self.route is not None) == (self.reason is Reason.MATCHED)

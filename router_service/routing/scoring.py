@@ -1,8 +1,9 @@
 """How well each preference fits a text: the embedded classifier's judgement, without the encoder.
 
-Owns everything that decides quality: which text of a conversation is read (`query`), which texts stand for a preference
-(`parts`), how vectors become one score per preference (`Routes.scores`) and how scores become an answer (`judge`).
-Never encodes anything: vectors come from `classify.encoder`, all of length one, so a product is a cosine.
+Owns everything that decides quality for one text: which texts stand for a preference (`parts`), how vectors become one
+score per preference (`Routes.scores`) and how scores become an answer (`judge`). What earlier turns of a conversation
+add is `follow`. Never encodes anything: vectors come from `classify.encoder`, all of length one, so a product is a
+cosine.
 
 A score is 0.25 of the whole `name: description` plus 0.75 of the mean of the best two parts. A user asks for one thing
 of the several that a description lists, so the best parts say more than the whole, which blurs them; two of them, so
@@ -22,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 
 from router_service.routing.catalog import Preference
-from router_service.routing.conversation import Conversation
 from router_service.routing.decision import Reason
 
 Vector = npt.NDArray[np.float32]
@@ -94,12 +94,6 @@ class Calibration:
 
 WEIGHTS = Weights()
 CALIBRATION = Calibration()
-
-
-def query(conversation: Conversation) -> str | None:
-    """The text that is classified: the newest user turn, shortened. None if no user turn has text."""
-    position = conversation.last_user
-    return None if position is None else shorten(conversation.turns[position].content)
 
 
 def shorten(text: str) -> str:

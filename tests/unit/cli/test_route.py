@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from router_service.cli.route_report import WHY
 from router_service.config.load import Loaded
 from router_service.errors import SetupError
 from router_service.routing.conversation import Conversation, Turn
-from router_service.routing.decision import Classification, Reason
+from router_service.routing.decision import Classification, Context, Reason
 from tests.unit.classify.fakes import FakeClassifier
 
 CONFIG = """\
@@ -114,6 +115,28 @@ code review → ollama/large, then ollama/small
     )
 
 
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        (Context("poetry", 0.214), "  before       poetry, with a head start of 0.21 in its score\n"),
+        (Context("poetry"), "  before       poetry\n"),
+        (Context(), "  before       no preference\n"),
+        (Context("poetry", ended=True), "  before       poetry; this turn asks for nothing more\n"),
+    ],
+)
+def test_what_earlier_turns_did_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], context: Context, told: str
+) -> None:
+    assert Command(tmp_path, replace(EMBEDDED, context=context))("go on") == 0
+    assert told in printed(capsys)
+
+
+def test_scripts_are_told_what_earlier_turns_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Command(tmp_path, replace(EMBEDDED, context=Context("poetry", 0.2)))("go on", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["context"] == {"previous": "poetry", "head_start": 0.2, "ended": False}
+
+
 def test_a_classifier_that_failed_is_shown_before_the_one_that_answered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,6 +195,7 @@ def test_scripts_get_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixt
         "models": ["ollama/large", "ollama/small"],
         "confidence": 0.875,
         "scores": {"code review": 0.875, "poetry": 0.03},
+        "context": None,
         "classifier": "vllm",
         "failed": "classifier_error",
         "asked": [

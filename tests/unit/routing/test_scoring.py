@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_service.routing.catalog import Preference
-from router_service.routing.conversation import Conversation, Turn
 from router_service.routing.decision import Reason
 from router_service.routing.scoring import (
     CALIBRATION,
@@ -21,22 +20,11 @@ from router_service.routing.scoring import (
     embed_routes,
     judge,
     parts,
-    query,
     shorten,
     whole,
 )
 
-# --- what is read of a conversation ---
-
-
-def test_the_newest_user_turn_with_text_is_what_is_classified() -> None:
-    turns = (Turn("user", "a poem"), Turn("assistant", "here"), Turn("user", "and code"), Turn("user", " \n"))
-    assert query(Conversation((*turns, Turn("assistant", "done")))) == "and code"
-
-
-@pytest.mark.parametrize("turns", [(), (Turn("assistant", "hello"),), (Turn("user", "  "),)])
-def test_without_user_text_there_is_nothing_to_classify(turns: tuple[Turn, ...]) -> None:
-    assert query(Conversation(turns)) is None
+# --- what is read of a text ---
 
 
 def test_a_text_of_two_hundred_words_stays_as_it_is() -> None:
