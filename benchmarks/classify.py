@@ -32,7 +32,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.classify_ways import NAIVE, OURS, SINGLE, Way, config_of, conversations, ways
+from benchmarks.classify_ways import BLOCK_TOKENS, NAIVE, OURS, SINGLE, Way, config_of, conversations, ways
 from router_service.classify.facts import Facts
 from router_service.classify.opening import Opened, open_arch_router
 from router_service.classify.replicas import Replica
@@ -120,14 +120,14 @@ async def measure(
             (replica,) = await _probed(opened)
             names = [preference.name for preference in catalog.preferences]
             asking = await ways(opened.classifier, replica.server, model=MODEL, names=names, layout=LAYOUT)
-            said = conversations(seed=number)
-            for way in asking.values():
-                await way(next(said))  # compiles its grammar, reads the routes
+            said = {name: conversations(seed=f"{number} {name}") for name in asking}
+            for name, way in asking.items():
+                await way(next(said[name]))  # compiles its grammar, reads the routes
             for concurrency in concurrencies:
                 tallies = {(way, load): Tally() for way in asking for load in (NEW, AGAIN)}
                 for _ in range(math.ceil(questions / concurrency)):
                     for name, way in asking.items():
-                        asked = list(islice(said, concurrency))
+                        asked = list(islice(said[name], concurrency))
                         for load in (NEW, AGAIN):
                             await tallies[name, load].add(vllm, way, asked)
                 for (name, load), tally in tallies.items():
@@ -180,8 +180,7 @@ def serving(model: str) -> Iterator[VllmServer]:
     """vLLM with a model of the named dimensions."""
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "model"
-        # 32 is the smallest block of the CPU's attention: less of the routes is left over at their end.
-        arguments = ["--max-model-len", "16384", "--block-size", "32"]
+        arguments = ["--max-model-len", "16384", "--block-size", str(BLOCK_TOKENS)]
         if model == "tiny":
             make_tiny_model(directory, _corpus())
             arguments += ["--dtype", "float32"]
@@ -202,7 +201,7 @@ def _corpus() -> list[str]:
     preferences = build_catalog(config_of("http://vllm:8000", 100)).preferences
     frame = frame_prompt(preferences, layout=LAYOUT, max_turns=1, max_prompt_tokens=2**20)
     texts = [path.read_text(errors="replace") for path in sorted(stdlib.glob("*.py"))]
-    return texts + [build_prompt(frame, conversation) for conversation in islice(conversations(seed=0), 500)]
+    return texts + [build_prompt(frame, conversation) for conversation in islice(conversations(seed="corpus"), 500)]
 
 
 def _save(costs: Sequence[Cost], arguments: Sequence[str], model: str) -> None:

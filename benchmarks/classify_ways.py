@@ -27,6 +27,8 @@ from router_service.routing.decision import ANSWERED
 from router_service.routing.prompt import Layout
 
 NAIVE, SCHEMA, CHOICE, OURS, SINGLE = "naive", "json schema", "choice", "ours", "single token"
+# The smallest block of the CPU's attention: less of the routes is left over at their end.
+BLOCK_TOKENS = 32
 # Asks about one conversation.
 Way = Callable[[Conversation], Awaitable[None]]
 
@@ -97,11 +99,16 @@ def config_of(url: str, preferences: int) -> Config:
     )
 
 
-def conversations(*, seed: int) -> Iterator[Conversation]:
-    """A first question of twenty words and a number: never the same twice, and always as many tokens."""
+def conversations(*, seed: str) -> Iterator[Conversation]:
+    """First questions of ten to forty words and a number, never the same twice; of any seed as long as of any other.
+
+    Their lengths are spread over a whole block of the prefix cache: of a prompt that was seen before, what is left over
+    after its last whole block is read again, which would else be all of a block for one way and nothing for another.
+    """
     said = random.Random(seed)
     for number in count():
-        yield Conversation((Turn("user", " ".join([*said.choices(_WORDS, k=20), f"{number:06}"])),))
+        words = 10 + 13 * number % BLOCK_TOKENS
+        yield Conversation((Turn("user", " ".join([*said.choices(_WORDS, k=words), f"{number:06}"])),))
 
 
 async def ways(
