@@ -165,15 +165,17 @@ class ModelServer:
                 body = await _read(response)
                 status = response.status
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ServerFailed(Failure.UNREACHABLE, type(error).__name__) from error
+            raise ServerFailed(Failure.UNREACHABLE, f"no connection ({type(error).__name__})") from error
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise ServerFailed(Failure.LOST, type(error).__name__) from error
+            raise ServerFailed(
+                Failure.LOST, f"the connection ended without an answer ({type(error).__name__})"
+            ) from error
         if status != 200:
             raise ServerFailed(_rejection(status, body), f"HTTP {status}")
         try:
             return msgspec.json.decode(body, type=answer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ServerFailed(Failure.UNREADABLE, type(error).__name__) from error
+            raise ServerFailed(Failure.UNREADABLE, f"an answer that cannot be read ({type(error).__name__})") from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -181,7 +183,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > _MAX_RESPONSE_BYTES:
-            raise ServerFailed(Failure.UNREADABLE, f"more than {_MAX_RESPONSE_BYTES} bytes")
+            raise ServerFailed(Failure.UNREADABLE, f"an answer of more than {_MAX_RESPONSE_BYTES} bytes")
     return bytes(body)
 
 
