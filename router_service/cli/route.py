@@ -23,7 +23,7 @@ from router_service.classify.facts import Facts
 from router_service.classify.opening import open_classifier
 from router_service.classify.watch import Watcher
 from router_service.cli.options import wants_colour
-from router_service.cli.route_report import Explained, as_json, as_text
+from router_service.cli.route_report import CLASSIFICATION, Explained, as_json, as_text
 from router_service.config.load import Loaded, load
 from router_service.errors import RequestError, SetupError
 from router_service.routing.body import read_body
@@ -137,7 +137,7 @@ async def _explain(
         async with open_one(loaded, witness, witness) as classifier:
             stopwatch.lap("classifier ready")
             classification = await classifier.classify(conversation)
-            stopwatch.lap("classification")
+            stopwatch.lap(CLASSIFICATION)
         decision = settle(loaded.catalog, decision, classification)
     return Explained(
         decision=decision,

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 
 from router_service.classify.facts import Facts
 from router_service.config.models import Router
+from router_service.routing.answer import OTHER
 from router_service.routing.catalog import Preference
 from router_service.routing.decision import ANSWERED, Classification, Context, Decision, Reason, Source
 from router_service.telemetry.console import Paint, Style
 
 _MOST_ROWS = 25  # --json has them all
 _BAR_COLUMNS = 24
+_NO_PREFERENCE = "none of these"
+CLASSIFICATION = "classification"
 
 WHY: Mapping[Reason, str] = {
     Reason.REQUESTED: "the request names this model",
@@ -85,7 +88,7 @@ def as_text(explained: Explained, paint: Paint, *, with_prompts: bool) -> str:
     sections = [
         list(_decided(explained, paint)),
         list(_scores(explained, paint)),
-        [_row("took", " · ".join(f"{name} {_duration(lap_s)}" for name, lap_s in explained.laps_s.items()))],
+        list(_took(explained.laps_s)),
         *(_prompt(backend, prompt, paint) for backend, prompt in explained.prompts.items() if with_prompts),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
@@ -134,7 +137,8 @@ def _server(server: Facts | str, model: str) -> str:
     if isinstance(server, str):
         return f"not usable, {server}"
     if not server.serves_model:
-        return f"does not serve {model}, but {', '.join(served.id for served in server.served) or 'nothing'}"
+        served = ", ".join(served.id for served in server.served)
+        return f"does not serve {model}; " + (f"it has {served} (set router.model)" if served else "it lists no model")
     told = [f"vLLM {server.version}"] if server.version else []
     told.append("answers held to the names" if server.constrained else "answers not held to the names")
     if server.first_guess_tokens is not None:
@@ -148,16 +152,30 @@ def _scores(explained: Explained, paint: Paint) -> Iterator[str]:
     answer = explained.decision.classification
     if answer is None or not answer.scores:
         return
-    ranked = sorted(answer.scores.items(), key=lambda item: -item[1])
+    chosen = explained.decision.route
+    scores = dict(answer.scores)
+    if answer.backend != "embedded" and OTHER not in scores:
+        scores[_NO_PREFERENCE] = 1 - sum(scores.values())
+        chosen = _NO_PREFERENCE if answer.reason is Reason.NO_ROUTE else chosen
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
     width = max(len(name) for name, _ in ranked[:_MOST_ROWS])
     unit = "score" if answer.backend == "embedded" else "probability"
     yield paint(Style.DIM, f"  {'':12} {'preference':{width}}  {unit}")
     for name, score in ranked[:_MOST_ROWS]:
         bar = "█" * round(_BAR_COLUMNS * max(0.0, min(1.0, score)))
         line = f"{name:{width}}  {score:5.2f}  {bar}".rstrip()
-        yield f"  {'':12} {paint(Style.GREEN, line) if name == explained.decision.route else line}"
+        yield f"  {'':12} {paint(Style.GREEN, line) if name == chosen else line}"
     if len(ranked) > _MOST_ROWS:
         yield f"  {'':12} … and {len(ranked) - _MOST_ROWS} more"
+
+
+def _took(laps_s: Mapping[str, float]) -> Iterator[str]:
+    """What a request waits for first; the rest the service has behind it when a request comes."""
+    once = " · ".join(f"{name} {_duration(lap_s)}" for name, lap_s in laps_s.items() if name != CLASSIFICATION)
+    if CLASSIFICATION in laps_s:
+        yield _row("took", f"{_duration(laps_s[CLASSIFICATION])}; before it, once: {once}")
+    else:
+        yield _row("took", once)
 
 
 def _prompt(backend: str, prompt: str, paint: Paint) -> list[str]:

@@ -106,11 +106,12 @@ code review → ollama/large, then ollama/small
   asked        vllm, T, matched
   server       http://127.0.0.1:8000: vLLM 0.32.0, answers held to the names, decided after 1 token
 
-               preference   probability
-               code review   0.88  █████████████████████
-               poetry        0.03  █
+               preference     probability
+               code review     0.88  █████████████████████
+               none of these   0.09  ██
+               poetry          0.03  █
 
-  took         configuration T · classifier ready T · classification T
+  took         T; before it, once: configuration T · classifier ready T
 """
     )
 
@@ -140,7 +141,7 @@ def test_scripts_are_told_what_earlier_turns_did(tmp_path: Path, capsys: pytest.
 def test_a_classifier_that_failed_is_shown_before_the_one_that_answered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert Command(tmp_path, REFUSED, EMBEDDED, server="ClientConnectorError")("hello") == 0
+    assert Command(tmp_path, REFUSED, EMBEDDED, server="no connection (ClientConnectorError)")("hello") == 0
     assert (
         printed(capsys)
         == """\
@@ -150,13 +151,13 @@ default → ollama/small
   confidence   0.20 (router.min_confidence 0.4)
   asked        vllm, T, classifier_error: the model server refused, reset the connection or answered an HTTP error
                embedded, T, no_route
-  server       http://127.0.0.1:8000: not usable, ClientConnectorError
+  server       http://127.0.0.1:8000: not usable, no connection (ClientConnectorError)
 
                preference   score
                poetry        0.20  █████
                code review   0.10  ██
 
-  took         configuration T · classifier ready T · classification T
+  took         T; before it, once: configuration T · classifier ready T
 """
     )
 
@@ -282,7 +283,9 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, content: str | None
     ("server", "said"),
     [
         pytest.param(
-            Facts((ServedModel("llama"),), serves_model=False), "does not serve Arch-Router, but llama", id="no model"
+            Facts((ServedModel("llama"),), serves_model=False),
+            "does not serve Arch-Router; it has llama (set router.model)",
+            id="no model",
         ),
         pytest.param(Facts((), serves_model=True), "answers not held to the names, no confidence", id="no capability"),
     ],
