@@ -12,10 +12,11 @@ from pathlib import Path
 import aiohttp
 
 from router_service.config.models import Config
-from tests.contract.conftest import Client
+from tests.contract.conftest import CHAT, Client
 from tests.support.envoy import Envoy, write_rendered
 from tests.support.ext_proc import ScriptedRouter
 from tests.support.providers import Provider
+from tests.support.stack import Load, until
 
 
 @dataclass(slots=True)
@@ -73,16 +74,30 @@ async def test_a_model_that_is_no_longer_rendered_is_gone_and_its_key_too(tmp_pa
         assert [path.name for path in (tmp_path / "sds").iterdir()] == ["key_test_one.json"]
 
 
-async def test_a_key_rotates_without_a_restart_and_without_a_failed_request(tmp_path: Path) -> None:
-    seen = set()
-    async with running(tmp_path, {"test/one": "sk-old"}) as plane:
+async def test_a_key_rotates_under_load_without_a_restart_and_without_a_failed_request(tmp_path: Path) -> None:
+    """Two models have the key, and so one file. Every request carries the key before or the key after."""
+    keys = [f"sk-{number}" for number in range(5)]
+    async with running(tmp_path, dict.fromkeys(("test/one", "test/two"), keys[0])) as plane:
         listeners = (tmp_path / "lds.json").stat().st_mtime_ns
-        plane.render({"test/one": "sk-new"})
-        async with asyncio.timeout(10):
-            while "Bearer sk-new" not in seen:
-                assert (await plane.client.post("test/one")).status == 200
-                seen.add(plane.provider.last.headers["authorization"])
-        assert seen <= {"Bearer sk-old", "Bearer sk-new"}
+        url = plane.client.base_url + CHAT
+        loads = [Load(url, rate=100, body=json.dumps({"model": f"test/{name}"}).encode()) for name in ("one", "two")]
+        rotated = asyncio.Event()
+        seen: list[str] = []
+
+        def has_arrived(key: str) -> bool:
+            seen[:] = [received.headers["authorization"] for received in plane.provider.received]
+            return seen[-20:] == [f"Bearer {key}"] * 20
+
+        async with asyncio.TaskGroup() as group:
+            for load in loads:
+                group.create_task(load.run(until_set=rotated))
+            await until(lambda: has_arrived(keys[0]), "requests with the first key")
+            for key in keys[1:]:
+                plane.render(dict.fromkeys(("test/one", "test/two"), key))
+                await until(lambda: has_arrived(key), f"requests with {key}")  # noqa: B023 - called in this round
+            rotated.set()
+        assert {load.failed for load in loads} == {0}
+        assert sorted(set(seen)) == [f"Bearer {key}" for key in keys]
         assert (tmp_path / "lds.json").stat().st_mtime_ns == listeners
 
 
