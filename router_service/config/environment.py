@@ -1,6 +1,7 @@
 """`$NAME` and `${NAME}`: secrets come from the environment, once, when the file is loaded.
 
-A variable that is not set is a warning and leaves the entry without its key: the other models still work.
+A variable that is not set is a warning, one for each provider whose entries name it, and leaves these entries without
+their key: the other models still work.
 No value of a variable, and no key written into the file, is part of any message.
 """
 
@@ -47,6 +48,7 @@ def resolve(
     """The configuration with its secrets in place of their names; `provider_environ` has those of the providers."""
     entries: list[ModelProvider] = []
     missing: dict[str, tuple[str, ...]] = {}
+    unset: dict[tuple[str, str], list[_Unset]] = {}
     for index, entry in enumerate(config.model_providers):
         secrets = _Secrets(provider_environ, report)
         location: Location = ("model_providers", index)
@@ -57,11 +59,33 @@ def resolve(
             for name, value in entry.headers.items()
         }
         entries.append(entry.model_copy(update={"access_key": key, "headers": headers}))
-        if secrets.missing:
-            missing[entry.key] = tuple(dict.fromkeys(secrets.missing))
-    key = _Secrets(environ, report).access_key(config.router.access_key, "ROUTER_API_KEY", ("router", "access_key"))
+        if secrets.unset:
+            missing[entry.key] = tuple(secrets.unset)
+        for name, first in secrets.unset.items():
+            unset.setdefault((entry.provider, name), []).append(first)
+    for (provider, _), (first, *others) in unset.items():
+        more = "1 more entry" if len(others) == 1 else f"{len(others)} more entries"
+        _warn(report, first, f", for this and {more} of {provider}" if others else "")
+    secrets = _Secrets(environ, report)
+    key = secrets.access_key(config.router.access_key, "ROUTER_API_KEY", ("router", "access_key"))
+    for first in secrets.unset.values():
+        _warn(report, first)
     router = config.router.model_copy(update={"access_key": key})
     return Resolved(config.model_copy(update={"model_providers": entries, "router": router}), missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unset:
+    """A variable that is named at `location`; `state` says how it is not there."""
+
+    variable: str
+    location: Location
+    state: str
+
+
+def _warn(report: Report, unset: _Unset, where_else: str = "") -> None:
+    what = f"the environment variable {unset.variable} {unset.state}{where_else}"
+    report.warn(unset.location, what, f"export {unset.variable}=… before starting")
 
 
 class _Secrets:
@@ -70,7 +94,7 @@ class _Secrets:
     def __init__(self, environ: Mapping[str, str], report: Report) -> None:
         self._environ = environ
         self._report = report
-        self.missing: list[str] = []
+        self.unset: dict[str, _Unset] = {}  # by the variable, where it is named first
 
     def access_key(self, key: SecretStr | None, variable: str, location: Location) -> SecretStr | None:
         """The key itself; `variable` is what to suggest where it is not the name of one."""
@@ -107,9 +131,8 @@ class _Secrets:
         value = self._environ.get(name, "").strip()
         if value:
             return value
-        self.missing.append(name)
         state = "is empty" if name in self._environ else "is not set"
-        self._report.warn(location, f"the environment variable {name} {state}", f"export {name}=… before starting")
+        self.unset.setdefault(name, _Unset(name, location, state))
         return None
 
     def _checked(self, value: str | None, location: Location) -> SecretStr | None:
