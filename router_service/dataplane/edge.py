@@ -26,7 +26,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import HeaderMutation
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
-from router_service.config.models import Config, Limits, Listener
+from router_service.config.models import Config, Listener
 from router_service.dataplane.access_log import request_log
 from router_service.dataplane.deployment import Deployment
 from router_service.dataplane.filters import edge_filters
@@ -47,7 +47,7 @@ REQUEST_HEADERS_TIMEOUT_S = 30
 REQUEST_TIMEOUT_S = 300
 CONNECTION_IDLE_S = 900
 
-# The provider's silence ends the attempt, with an answer that says so; the stream's own timer must not come first.
+# A model's listener ends an attempt at a silent provider, with an answer that says so; this must not come first.
 STREAM_IDLE_MARGIN_S = 60
 
 # What makes Envoy try the next model of a pool; always before the first byte of an answer.
@@ -115,7 +115,6 @@ def _virtual_host(config: Config, listener: Listener) -> VirtualHost:
                     # choose again.
                     cluster_header=UPSTREAM_HEADER,
                     timeout=seconds(listener.timeout),
-                    retry_policy=_patience(config.limits),
                 ),
             ),
         ],
@@ -125,24 +124,15 @@ def _virtual_host(config: Config, listener: Listener) -> VirtualHost:
 def _pool_route(config: Config, listener: Listener, pool: Pool) -> Route:
     upstream = HeaderMatcher(name=UPSTREAM_HEADER, string_match=StringMatcher(exact=pool.cluster))
     more = len(pool.members) - 1
-    policy = _patience(config.limits)
-    policy.retry_on = RETRY_ON
-    policy.retriable_status_codes = sorted({TOO_MANY_REQUESTS, *config.routing.retry_on})
-    # One more than there are members would hide the last one's answer behind an error of Envoy's own.
-    policy.num_retries = more if listener.max_retries is None else min(more, listener.max_retries)
-    policy.retry_back_off = RetryPolicyRetryBackOff(
-        base_interval=seconds(RETRY_BASE_S), max_interval=seconds(RETRY_MAX_S)
+    policy = RetryPolicy(
+        retry_on=RETRY_ON,
+        retriable_status_codes=sorted({TOO_MANY_REQUESTS, *config.routing.retry_on}),
+        # One more than there are members would hide the last one's answer behind an error of Envoy's own.
+        num_retries=more if listener.max_retries is None else min(more, listener.max_retries),
+        retry_back_off=RetryPolicyRetryBackOff(base_interval=seconds(RETRY_BASE_S), max_interval=seconds(RETRY_MAX_S)),
     )
     return Route(
         name=pool.cluster,
         match=RouteMatch(prefix="/", headers=[upstream]),
         route=RouteAction(cluster=pool.cluster, timeout=seconds(listener.timeout), retry_policy=policy),
     )
-
-
-def _patience(limits: Limits) -> RetryPolicy:
-    """How long one attempt may be silent. Envoy's `per_try_timeout` ends with the first byte (there is a test)."""
-    policy = RetryPolicy(per_try_idle_timeout=seconds(limits.upstream_idle_timeout))
-    if limits.first_byte_timeout:
-        policy.per_try_timeout = seconds(limits.first_byte_timeout)
-    return policy

@@ -52,7 +52,7 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import SdsSecret
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 from envoy_data_plane.google.protobuf import Value
 
-from router_service.config.models import Config, ModelProvider
+from router_service.config.models import Config, Limits, ModelProvider
 from router_service.config.providers import Auth, Endpoint
 from router_service.config.providers import endpoint as endpoint_of
 from router_service.dataplane.access_log import attempt_log
@@ -114,7 +114,7 @@ def model_listener(
         skip_xff_append=True,
         generate_request_id=False,
         server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
-        stream_idle_timeout=seconds(0),  # the edge bounds silence, and its end ends this stream too
+        stream_idle_timeout=seconds(0),  # the route bounds silence, and the edge's end ends this stream too
         delayed_close_timeout=seconds(0),  # for networks, where an early close can lose what was sent; this is memory
     )
     return EnvoyListener(
@@ -187,7 +187,7 @@ def _virtual_host(model: Served, endpoint: Endpoint, config: Config) -> VirtualH
     host = VirtualHost(
         name=model_cluster_name(entry),
         domains=["*"],
-        routes=[Route(match=RouteMatch(prefix=CLIENT_PREFIX), route=_forward(endpoint))],
+        routes=[Route(match=RouteMatch(prefix=CLIENT_PREFIX), route=_forward(endpoint, config.limits))],
         response_headers_to_remove=[*HOST_HEADERS, *OUR_RESPONSE_HEADERS, NO_RETRY_HEADER],
         response_headers_to_add=[
             set_header(SERVED_BY_HEADER, served_by),
@@ -202,7 +202,7 @@ def _virtual_host(model: Served, endpoint: Endpoint, config: Config) -> VirtualH
             Route(
                 name="the body names this model",
                 match=RouteMatch(prefix=CLIENT_PREFIX, headers=[is_this]),
-                route=_forward(endpoint),
+                route=_forward(endpoint, config.limits),
                 typed_per_filter_config=without_edit(),
             ),
         )
@@ -210,14 +210,18 @@ def _virtual_host(model: Served, endpoint: Endpoint, config: Config) -> VirtualH
     return host
 
 
-def _forward(endpoint: Endpoint) -> RouteAction:
+def _forward(endpoint: Endpoint, limits: Limits) -> RouteAction:
     prefix = f"{endpoint.path_prefix}/"
+    policy = _reconnect()
+    policy.per_try_idle_timeout = seconds(limits.upstream_idle_timeout)
+    if limits.first_byte_timeout:
+        policy.per_try_timeout = seconds(limits.first_byte_timeout)  # Envoy's ends with the first byte; there is a test
     return RouteAction(
         cluster=provider_cluster_name(endpoint),
         prefix_rewrite="" if prefix == CLIENT_PREFIX else prefix,
         host_rewrite_literal=endpoint.authority,
         timeout=seconds(0),  # the edge bounds the whole response
-        retry_policy=_reconnect(),
+        retry_policy=policy,
     )
 
 

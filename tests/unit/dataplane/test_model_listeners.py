@@ -12,6 +12,8 @@ from router_service.dataplane.protojson import to_json
 from router_service.dataplane.secrets import credentials
 from tests.unit.dataplane.rendered import DEPLOYMENT, at, config_of
 
+MANAGER = ("filter_chains", 0, "filters", 0, "typed_config")
+
 
 def listener_manager(entry: dict[str, object], *, edits_model: bool) -> Any:
     config = config_of({"model": "openai/gpt-5", **entry}, limits={"max_body_bytes": 1_000_000})
@@ -19,7 +21,7 @@ def listener_manager(entry: dict[str, object], *, edits_model: bool) -> Any:
     keys = credentials(parsed, endpoint(parsed), is_missing=False)
     rendered = model_listener(Served(parsed, parsed.key, edits_model), keys, config, DEPLOYMENT)
     assert at(to_json(rendered), "internal_listener") == {}
-    return at(to_json(rendered), "filter_chains", 0, "filters", 0, "typed_config")
+    return at(to_json(rendered), *MANAGER)
 
 
 def manager(**entry: object) -> Any:
@@ -60,6 +62,26 @@ def mutations(**entry: object) -> Any:
 def test_path_and_host_are_the_providers(entry: dict[str, object], rewrite: str | None, host: str) -> None:
     assert route(**entry).get("prefix_rewrite") == rewrite
     assert route(**entry)["host_rewrite_literal"] == host
+
+
+@pytest.mark.parametrize(
+    ("limits", "silence", "first_byte"),
+    [
+        pytest.param({}, "600s", None, id="ten minutes"),
+        pytest.param({"upstream_idle_timeout": "20s", "first_byte_timeout": "3s"}, "20s", "3s", id="as configured"),
+    ],
+)
+def test_a_providers_silence_ends_the_attempt_here(
+    limits: dict[str, object], silence: str, first_byte: str | None
+) -> None:
+    """Where an answer can say so, and that there is nobody else to ask."""
+    config = config_of({"model": "openai/gpt-5"}, limits=limits)
+    rendered = model_listener(
+        Served(config.model_providers[0], "openai/gpt-5", edits_model=False), (), config, DEPLOYMENT
+    )
+    host = at(to_json(rendered), *MANAGER, "route_config", "virtual_hosts", 0)
+    policy = at(host, "routes", 0, "route", "retry_policy")
+    assert (policy["per_try_idle_timeout"], policy.get("per_try_timeout")) == (silence, first_byte)
 
 
 def test_the_providers_query_is_set_whatever_the_client_sent() -> None:
