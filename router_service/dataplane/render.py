@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Sequence
 
+import msgspec
 from betterproto2 import Message
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.listener.v3 import Listener
@@ -76,9 +76,10 @@ def clusters(config: Config, deployment: Deployment) -> list[Cluster]:
 def _discovery_response(resources: Sequence[Message]) -> str:
     """A DiscoveryResponse, the form of xDS in files. Its version shows in Envoy's statistics and /config_dump."""
     packed: list[Json] = [to_json(Packed(resource)) for resource in resources]
-    version = hashlib.sha256(json.dumps(packed).encode()).hexdigest()[:16]
+    version = hashlib.sha256(msgspec.json.encode(packed)).hexdigest()[:16]
     return _text({"version_info": version, "resources": packed})
 
 
 def _text(value: Json) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    # json.dumps would indent in Python: half of the time that a large configuration takes
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
