@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from router_service.config.models import Config
+from router_service.config.providers import apis
 from router_service.routing.catalog import Catalog, Model, Preference, Target
 from router_service.routing.resolve import find_model
 
@@ -13,7 +14,13 @@ from router_service.routing.resolve import find_model
 def build_catalog(config: Config) -> Catalog:
     """The catalogue of a configuration whose references have been checked (`references.check`)."""
     models = tuple(
-        Model(key=entry.key, provider=entry.provider, id=entry.model_id, listed=not entry.internal)
+        Model(
+            key=entry.key,
+            provider=entry.provider,
+            id=entry.model_id,
+            listed=not entry.internal,
+            apis=apis(entry),
+        )
         for entry in config.model_providers
     )
     bare = Catalog(models=models)

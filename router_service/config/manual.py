@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Literal, get_args, get_origin
@@ -21,6 +22,7 @@ from router_service.config.models import Config, Section, one_or_several, reader
 from router_service.config.not_served import NOT_SERVED
 from router_service.config.providers import KNOWN, Auth, Provider
 from router_service.config.units import format_duration, format_size, parse_duration_s, parse_size_bytes
+from router_service.routing.api import Api
 
 _MARKED = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -90,8 +92,11 @@ def _words(annotation: object, read: object = None) -> str:
         return "text or list of texts"
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return ", ".join(f"`{choice}`" for choice in annotation)
     if get_origin(annotation) is list:
-        return f"list of {_PLURALS.get(_words(get_args(annotation)[0]), 'sections')}"
+        words = _words(get_args(annotation)[0])
+        return f"list of {_PLURALS.get(words, words)}"
     if get_origin(annotation) is dict:
         return "texts by name" if get_args(annotation)[1] is SecretStr else "sections by name"
     optional = [inner for inner in get_args(annotation) if inner is not NoneType]
@@ -103,7 +108,9 @@ def _words(annotation: object, read: object = None) -> str:
 _WORDS: Mapping[object, str] = MappingProxyType(
     {bool: "true or false", int: "whole number", float: "number", str: "text", SecretStr: "text"}
 )
-_PLURALS: Mapping[str, str] = MappingProxyType({"text": "texts", "whole number": "whole numbers"})
+_PLURALS: Mapping[str, str] = MappingProxyType(
+    {"section": "sections", "text": "texts", "whole number": "whole numbers"}
+)
 
 
 def _default(field: FieldInfo) -> str:
@@ -126,15 +133,20 @@ def _default(field: FieldInfo) -> str:
 
 def _providers() -> str:
     rows = [
-        (f"`{row.name}`", row.host or "your `base_url`", f"`{row.prefix}`", _auth(row), _variable(row))
+        (f"`{row.name}`", row.host or "your `base_url`", f"`{row.prefix}`", _more_apis(row), _auth(row), _variable(row))
         for row in KNOWN.values()
     ]
-    rows.append(("any other", "your `base_url`", "`/v1`", _AUTH[Auth.BEARER], ""))
-    return _table(("provider", "address", "API prefix", "key goes into", "usual variable"), rows)
+    rows.append(("any other", "your `base_url`", "`/v1`", "", _AUTH[Auth.BEARER], ""))
+    return _table(("provider", "address", "API prefix", "takes as well", "key goes into", "usual variable"), rows)
+
+
+def _more_apis(row: Provider) -> str:
+    return ", ".join(f"`{api}`" for api in Api if api in row.more_apis)
 
 
 def _auth(row: Provider) -> str:
-    return _AUTH[row.auth] + (f"; query `{row.query}`" if row.query else "")
+    on_messages = f"; {_AUTH[row.messages_auth]} on `{Api.MESSAGES.path}`" if row.messages_auth else ""
+    return _AUTH[row.auth] + on_messages + (f"; query `{row.query}`" if row.query else "")
 
 
 def _variable(row: Provider) -> str:

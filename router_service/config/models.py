@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, W
 from pydantic.fields import FieldInfo
 
 from router_service.config.units import DURATION_PATTERN, SIZE_PATTERN, parse_duration_s, parse_size_bytes
+from router_service.routing.api import Api
 
 
 def one_or_several(value: object) -> object:
@@ -38,6 +39,8 @@ Urls = Annotated[
     BeforeValidator(one_or_several),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+
+ApiName = Annotated[Api, WithJsonSchema({"enum": list(Api)})]
 
 
 def reader(field: FieldInfo) -> object:
@@ -86,7 +89,10 @@ class ModelProvider(Section):
     )
     http_host: str | None = Field(None, description="Host header and TLS name, where they differ from base_url's host.")
     provider_interface: str | None = Field(
-        None, description="Which known provider's API an unknown provider speaks; `openai` when absent."
+        None, description="The known provider whose prefix, credential and APIs an unknown provider has."
+    )
+    apis: list[ApiName] | None = Field(
+        None, min_length=1, description="The APIs that it takes, if not those that the table of providers says."
     )
     passthrough_auth: bool = Field(False, description="Send the client's own credential to the provider.")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="Headers added to every request to it.")

@@ -3,7 +3,8 @@
 Owns hosts, API prefixes and how a key is presented. It never opens a connection and never reads a key's value; Envoy's
 clusters, routes and secrets are rendered from `endpoint`, and docs/configuration.md prints the table.
 
-An OpenAI client sends `/v1/chat/completions`; the provider gets `<prefix>/chat/completions?<query>`.
+An OpenAI client sends `/v1/chat/completions`; the provider gets `<prefix>/chat/completions?<query>`. So an API belongs
+in a row only if the provider has it below that same prefix.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit
 
 from router_service.config.models import ModelProvider
+from router_service.routing.api import OPENAI_COMPATIBLE, Api
 
 Scheme = Literal["http", "https"]
 
@@ -50,7 +52,8 @@ class Provider:
     """One row of the table.
 
     `host` is None where every customer has their own (`base_url` is required). `prefix` may hold `{id}`, the model id.
-    `messages_auth` is set where the provider serves Anthropic's `/v1/messages` natively.
+    `more_apis` are those that it takes beside the OpenAI-compatible ones. `messages_auth` is how it wants the key on
+    `/v1/messages`, None if as everywhere else.
     """
 
     name: str
@@ -59,24 +62,35 @@ class Provider:
     auth: Auth = Auth.BEARER
     key_variable: str | None = None
     query: str = ""
+    more_apis: frozenset[Api] = frozenset()
     messages_auth: Auth | None = None
 
 
+_RESPONSES = frozenset({Api.RESPONSES})
+_MESSAGES = frozenset({Api.MESSAGES})
+_BOTH = _RESPONSES | _MESSAGES
+
 _ROWS = (
-    Provider("openai", "api.openai.com", key_variable="OPENAI_API_KEY"),
-    Provider("anthropic", "api.anthropic.com", key_variable="ANTHROPIC_API_KEY", messages_auth=Auth.X_API_KEY),
+    Provider("openai", "api.openai.com", key_variable="OPENAI_API_KEY", more_apis=_RESPONSES),
+    Provider(
+        "anthropic",
+        "api.anthropic.com",
+        key_variable="ANTHROPIC_API_KEY",
+        more_apis=_MESSAGES,
+        messages_auth=Auth.X_API_KEY,  # its OpenAI-compatible endpoint wants a Bearer token
+    ),
     Provider("gemini", "generativelanguage.googleapis.com", "/v1beta/openai", key_variable="GEMINI_API_KEY"),
     Provider("google", "generativelanguage.googleapis.com", "/v1beta/openai", key_variable="GOOGLE_API_KEY"),
-    Provider("groq", "api.groq.com", "/openai/v1", key_variable="GROQ_API_KEY"),
+    Provider("groq", "api.groq.com", "/openai/v1", key_variable="GROQ_API_KEY", more_apis=_RESPONSES),
     Provider("mistral", "api.mistral.ai", key_variable="MISTRAL_API_KEY"),
     Provider("deepseek", "api.deepseek.com", key_variable="DEEPSEEK_API_KEY"),
-    Provider("xai", "api.x.ai", key_variable="XAI_API_KEY"),
-    Provider("moonshotai", "api.moonshot.ai", key_variable="MOONSHOT_API_KEY"),
+    Provider("xai", "api.x.ai", key_variable="XAI_API_KEY", more_apis=_RESPONSES),
+    Provider("moonshotai", "api.moonshot.ai", key_variable="MOONSHOT_API_KEY", more_apis=_RESPONSES),
     Provider("together_ai", "api.together.xyz", key_variable="TOGETHER_API_KEY"),
-    Provider("openrouter", "openrouter.ai", "/api/v1", key_variable="OPENROUTER_API_KEY"),
+    Provider("openrouter", "openrouter.ai", "/api/v1", key_variable="OPENROUTER_API_KEY", more_apis=_BOTH),
     Provider("zhipu", "open.bigmodel.cn", "/api/paas/v4", key_variable="ZHIPU_API_KEY"),
-    Provider("digitalocean", "inference.do-ai.run", key_variable="DIGITALOCEAN_API_KEY"),
-    Provider("vercel", "ai-gateway.vercel.sh", key_variable="AI_GATEWAY_API_KEY"),
+    Provider("digitalocean", "inference.do-ai.run", key_variable="DIGITALOCEAN_API_KEY", more_apis=_BOTH),
+    Provider("vercel", "ai-gateway.vercel.sh", key_variable="AI_GATEWAY_API_KEY", more_apis=_BOTH),
     Provider(
         "azure_openai",
         None,
@@ -86,8 +100,8 @@ _ROWS = (
         query="api-version=2025-01-01-preview",  # belongs to this prefix; a base_url with a path brings its own
     ),
     Provider("qwen", None, key_variable="DASHSCOPE_API_KEY"),
-    Provider("ollama", None),
-    Provider("vllm", None),
+    Provider("ollama", None, more_apis=_BOTH),
+    Provider("vllm", None, more_apis=_BOTH),
 )
 KNOWN: Mapping[str, Provider] = MappingProxyType({row.name: row for row in _ROWS})
 
@@ -99,7 +113,8 @@ class Endpoint:
     `host` is a DNS name or an IP address (IPv6 without brackets) and `scheme`, `host`, `port` together name one
     upstream. `path_prefix` replaces `/v1` and has no trailing slash; it holds the model id where the provider wants it
     in the path. `query` goes behind the path, without `?`. `authority` is the Host header; `tls_name` is what the
-    server's certificate must name.
+    server's certificate must name. `messages_auth` is `auth`, except where the provider wants its key otherwise on
+    `/v1/messages`.
     """
 
     scheme: Scheme
@@ -110,6 +125,7 @@ class Endpoint:
     authority: str
     tls_name: str
     auth: Auth
+    messages_auth: Auth
 
     @property
     def tls(self) -> bool:
@@ -131,8 +147,10 @@ def provider_of(entry: ModelProvider) -> Provider:
     known = KNOWN.get(entry.provider)
     if known is not None:
         return known
-    interface = KNOWN.get(entry.provider_interface or "openai", KNOWN["openai"])
-    return Provider(entry.provider, None, interface.prefix, interface.auth, query=interface.query)
+    interface = KNOWN.get(entry.provider_interface or "")
+    if interface is None:
+        return Provider(entry.provider, None)
+    return replace(interface, name=entry.provider, host=None, key_variable=None)
 
 
 def endpoint(entry: ModelProvider) -> Endpoint:
@@ -154,14 +172,22 @@ def endpoint(entry: ModelProvider) -> Endpoint:
         query=base.query or ("" if base.path else provider.query),
         authority=entry.http_host or authority,
         tls_name=(_host_of(entry.http_host) if entry.http_host else base.host).rstrip("."),
-        auth=_auth(entry, provider),
+        auth=_auth(entry, provider.auth),
+        messages_auth=_auth(entry, provider.messages_auth or provider.auth),
     )
 
 
-def _auth(entry: ModelProvider, provider: Provider) -> Auth:
+def _auth(entry: ModelProvider, wanted: Auth) -> Auth:
     if entry.passthrough_auth:
         return Auth.PASSTHROUGH
-    return provider.auth if entry.access_key is not None else Auth.NONE
+    return wanted if entry.access_key is not None else Auth.NONE
+
+
+def apis(entry: ModelProvider) -> frozenset[Api]:
+    """Those that an entry takes requests in: what it says itself, else what its provider is known for."""
+    if entry.apis is not None:
+        return frozenset(entry.apis)
+    return OPENAI_COMPATIBLE | provider_of(entry).more_apis
 
 
 @dataclass(frozen=True, slots=True)

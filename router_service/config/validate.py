@@ -193,6 +193,7 @@ _SENTENCES: Mapping[str, Sentence] = MappingProxyType(
         "bool_parsing": _YES_NO,
         "bool_type": _YES_NO,
         "dict_type": _SECTION,
+        "enum": _choice,
         "finite_number": _NUMBER,
         "float_parsing": _NUMBER,
         "float_type": _NUMBER,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from router_service.config.models import ModelProvider
-from router_service.config.providers import KNOWN, Auth, endpoint, is_host, parse_base_url
+from router_service.config.providers import KNOWN, Auth, apis, endpoint, is_host, parse_base_url
+from router_service.routing.api import OPENAI_COMPATIBLE, Api
 
 
 def _entry(model: str, **keys: object) -> ModelProvider:
@@ -144,6 +145,49 @@ def test_base_url_is_parsed_or_refused(url: str) -> None:
     assert is_host(base.host)
     assert 1 <= base.port <= 65535
     assert base.path == "" or (base.path.startswith("/") and not base.path.endswith("/"))
+
+
+@pytest.mark.parametrize(
+    ("model", "keys", "more"),
+    [
+        pytest.param("openai/gpt-5", {}, {Api.RESPONSES}, id="OpenAI"),
+        pytest.param("anthropic/claude", {}, {Api.MESSAGES}, id="Anthropic"),
+        pytest.param("openrouter/x/y", {}, {Api.MESSAGES, Api.RESPONSES}, id="both"),
+        pytest.param("deepseek/chat", {}, set(), id="another path has another API"),
+        pytest.param("anthropic/claude", {"base_url": "http://127.0.0.1:1"}, {Api.MESSAGES}, id="known, elsewhere"),
+        pytest.param("mine/model", {"base_url": "http://h"}, set(), id="unknown"),
+        pytest.param(
+            "mine/model",
+            {"base_url": "http://h", "provider_interface": "vllm"},
+            {Api.MESSAGES, Api.RESPONSES},
+            id="unknown, with another's interface",
+        ),
+    ],
+)
+def test_which_apis_a_provider_takes_beside_the_openai_compatible_ones(
+    model: str, keys: dict[str, str], more: set[Api]
+) -> None:
+    assert apis(_entry(model, **keys)) == OPENAI_COMPATIBLE | more
+
+
+def test_an_entry_that_says_what_it_takes_takes_nothing_else() -> None:
+    assert apis(_entry("openai/gpt-5", apis=["chat", "messages"])) == {Api.CHAT, Api.MESSAGES}
+
+
+@pytest.mark.parametrize(
+    ("model", "keys", "on_messages"),
+    [
+        pytest.param("anthropic/claude", {}, Auth.X_API_KEY, id="Anthropic"),
+        pytest.param("vllm/m", {"base_url": "http://h"}, Auth.BEARER, id="as everywhere else"),
+        pytest.param("anthropic/claude", {"access_key": None}, Auth.NONE, id="no key"),
+        pytest.param("anthropic/claude", {"passthrough_auth": True}, Auth.PASSTHROUGH, id="the client's"),
+        pytest.param(
+            "mine/m", {"base_url": "http://h", "provider_interface": "anthropic"}, Auth.X_API_KEY, id="by interface"
+        ),
+    ],
+)
+def test_how_the_credential_is_presented_on_messages(model: str, keys: dict[str, object], on_messages: Auth) -> None:
+    assert endpoint(_entry(model, **keys)).messages_auth is on_messages
 
 
 def test_the_table_names_each_provider_once() -> None:

@@ -23,6 +23,20 @@ def test_a_pool_keeps_the_order_of_its_preference() -> None:
     assert (pool.cluster, [member_key(target) for target in pool.members]) == ("pool/two", ["why", "a/x"])
 
 
+def test_a_pool_has_a_cluster_for_each_choice_of_its_members_that_an_api_makes() -> None:
+    config = config_of(
+        {"model": "openai/x"},
+        {"model": "anthropic/y"},
+        {"model": "vllm/z", "base_url": "http://v:8000"},
+        routing_preferences=[preference("mixed", "openai/x", "anthropic/y", "vllm/z")],
+    )
+    assert [(pool.cluster, [target.model for target in pool.members]) for pool in pools(config)] == [
+        ("pool/mixed", ["openai/x", "anthropic/y", "vllm/z"]),
+        ("pool/mixed~1.2", ["anthropic/y", "vllm/z"]),
+        ("pool/mixed~0.2", ["openai/x", "vllm/z"]),
+    ]
+
+
 def test_only_a_later_member_with_another_id_edits() -> None:
     config = config_of(
         {"model": "a/x"},
