@@ -66,7 +66,7 @@ def edge_listener(config: Config, listener: Listener, deployment: Deployment) ->
         route_config=RouteConfiguration(name=listener.name, virtual_hosts=[_virtual_host(config, listener)]),
         http_filters=edge_filters(config),
         access_log=[request_log(deployment)],
-        local_reply_config=local_reply_config(EDGE_REPLIES),
+        local_reply_config=local_reply_config(EDGE_REPLIES, to_anthropic=True),
         early_header_mutation_extensions=[
             extension(
                 "envoy.http.early_header_mutation.header_mutation",

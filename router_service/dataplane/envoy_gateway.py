@@ -34,6 +34,7 @@ from router_service.dataplane.headers import (
 )
 from router_service.dataplane.pools import pools
 from router_service.extproc.wire import METADATA_NAMESPACE, UPSTREAM_HEADER
+from router_service.routing.api import Api
 from router_service.routing.catalog import WILDCARD
 
 Value = str | int | bool | Sequence["Value"] | Mapping[str, "Value"]
@@ -243,19 +244,30 @@ def _backend(name: str, address: Endpoint, *, is_fallback: bool) -> Iterator[Res
 
 
 def _model_route(gateway: str, model: _Model) -> Resource:
+    """The longest path that fits is matched, so /v1/messages is a rule of its own where its credential is."""
+    address = model.endpoint
+    rules = [_model_rule("model", "/v1", address.path_prefix, address.auth, model)]
+    if address.messages_auth is not address.auth:
+        path = Api.MESSAGES.path
+        rewritten = f"{address.path_prefix}{path.removeprefix('/v1')}"
+        rules.append(_model_rule("messages", path, rewritten, address.messages_auth, model))
+    return _route(gateway, f"model-{model.name}", *rules)
+
+
+def _model_rule(name: str, path: str, rewritten: str, auth: Auth, model: _Model) -> Mapping[str, Value]:
     headers = [{"type": "Exact", "name": UPSTREAM_HEADER, "value": answer} for answer in model.answers]
-    rule: dict[str, Value] = {
-        "name": "model",
-        "matches": [{"path": {"type": "PathPrefix", "value": "/v1"}, "headers": [header]} for header in headers],
-        "filters": list(_filters(model)),
+    return {
+        "name": name,
+        "matches": [{"path": {"type": "PathPrefix", "value": path}, "headers": [header]} for header in headers],
+        "filters": list(_filters(model, auth, rewritten if rewritten != path else None)),
         "backendRefs": [{"group": ENVOY_GATEWAY, "kind": "Backend", "name": name} for name in model.backends],
     }
-    return _route(gateway, f"model-{model.name}", rule)
 
 
-def _filters(model: _Model) -> Iterator[Mapping[str, Value]]:
+def _filters(model: _Model, auth: Auth, path: str | None) -> Iterator[Mapping[str, Value]]:
+    """`path` is what replaces the one that was matched; None where it stays."""
     address = model.endpoint
-    sets = dict(_credentials(model.entry, address))
+    sets = dict(_credentials(model.entry, auth))
     removes = INTERNAL_HEADERS if address.auth is Auth.PASSTHROUGH else (*CLIENT_CREDENTIALS, *INTERNAL_HEADERS)
     request: dict[str, Value] = {"remove": [name for name in (UPSTREAM_HEADER, *removes) if name not in sets]}
     if sets:
@@ -264,8 +276,8 @@ def _filters(model: _Model) -> Iterator[Mapping[str, Value]]:
     rewrite: dict[str, Value] = {}
     if ":" not in address.authority and not is_ip(address.authority):
         rewrite["hostname"] = address.authority
-    if address.path_prefix != "/v1":
-        rewrite["path"] = {"type": "ReplacePrefixMatch", "replacePrefixMatch": address.path_prefix or "/"}
+    if path is not None:
+        rewrite["path"] = {"type": "ReplacePrefixMatch", "replacePrefixMatch": path or "/"}
     if rewrite:
         yield {"type": "URLRewrite", "urlRewrite": rewrite}
     shown: list[Value] = [
@@ -276,10 +288,10 @@ def _filters(model: _Model) -> Iterator[Mapping[str, Value]]:
     yield {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": shown}}
 
 
-def _credentials(entry: ModelProvider, address: Endpoint) -> Iterator[tuple[str, str]]:
+def _credentials(entry: ModelProvider, auth: Auth) -> Iterator[tuple[str, str]]:
     """Headers that only Envoy's environment can fill in."""
-    if address.auth.injects and entry.access_key is not None:
-        yield address.auth.header, address.auth.prefix + _operators(entry.access_key.get_secret_value())
+    if auth.injects and entry.access_key is not None:
+        yield auth.header, auth.prefix + _operators(entry.access_key.get_secret_value())
     for name, value in entry.headers.items():
         yield name.lower(), _operators(value.get_secret_value())
 
@@ -349,8 +361,9 @@ def _lost(config: Config, models: Sequence[_Model]) -> Iterator[str]:
             yield f"routing_preferences '{preference.name}': the pool after {preference.models[0]} ({', '.join(rest)})"
 
 
-def _route(gateway: str, name: str, rule: Mapping[str, Value]) -> Resource:
-    return _resource(f"{GATEWAY_API}/v1", "HTTPRoute", name, {"parentRefs": [{"name": gateway}], "rules": [rule]})
+def _route(gateway: str, name: str, *rules: Mapping[str, Value]) -> Resource:
+    spec: Mapping[str, Value] = {"parentRefs": [{"name": gateway}], "rules": list(rules)}
+    return _resource(f"{GATEWAY_API}/v1", "HTTPRoute", name, spec)
 
 
 def _extension(kind: str, name: str) -> Mapping[str, Value]:

@@ -1,4 +1,4 @@
-"""What Envoy answers itself, in the error shape of the client's API.
+"""What Envoy answers itself, in the error shape of the client's API: Anthropic's, or else OpenAI's.
 
 Envoy's own replies are text/plain, or nothing, and written for those who run it; an SDK cannot make its exception of
 them. Each row below is one cause, found by the response code details that Envoy gives it, first match wins:
@@ -9,7 +9,7 @@ What the router service answers comes as a local reply too. It has the shape alr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from envoy_data_plane.envoy.config.accesslog.v3 import AccessLogFilter, ExtensionFilter
@@ -22,7 +22,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 
 from router_service.dataplane.messages import set_header
 from router_service.dataplane.protojson import Packed
-from router_service.extproc.replies import error_object
+from router_service.extproc.replies import ANTHROPIC, OPENAI, Shape, error_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,12 @@ def _details(*prefixes: str) -> str:
 
 
 OURS = _details("router_")
+
+# As `replies.shape_for` tells. Only the ends of the paths: when a provider cannot be reached, the prefix is its own.
+TO_ANTHROPIC = (
+    'request.url_path.endsWith("/messages") || request.url_path.endsWith("/messages/count_tokens")'
+    ' || "anthropic-version" in request.headers'
+)
 
 NO_WORD_FROM_THE_ROUTER = LocalReply(
     _details("ext_proc", "spurious_message", "mismatch_between_content_length"),
@@ -125,14 +131,22 @@ MODEL_REPLIES = (
 """Causes between one model's listener and its provider."""
 
 
-def local_reply_config(replies: Iterable[LocalReply]) -> LocalReplyConfig:
-    return LocalReplyConfig(mappers=[ResponseMapper(filter=_cel(OURS)), *(_mapper(reply) for reply in replies)])
+def local_reply_config(replies: Iterable[LocalReply], *, to_anthropic: bool) -> LocalReplyConfig:
+    """`to_anthropic` says whether clients of Anthropic's API are answered as well."""
+    mappers = (mapper for reply in replies for mapper in _mappers(reply, to_anthropic=to_anthropic))
+    return LocalReplyConfig(mappers=[ResponseMapper(filter=_cel(OURS)), *mappers])
 
 
-def _mapper(reply: LocalReply) -> ResponseMapper:
-    body = error_object(reply.status, reply.code, reply.message).decode().replace("%", "%%")
+def _mappers(reply: LocalReply, *, to_anthropic: bool) -> Iterator[ResponseMapper]:
+    if to_anthropic:
+        yield _mapper(reply, f"({TO_ANTHROPIC}) && ({reply.when})", ANTHROPIC)
+    yield _mapper(reply, reply.when, OPENAI)
+
+
+def _mapper(reply: LocalReply, when: str, shape: Shape) -> ResponseMapper:
+    body = error_object(shape, reply.status, reply.code, reply.message).decode().replace("%", "%%")
     return ResponseMapper(
-        filter=_cel(reply.when),
+        filter=_cel(when),
         status_code=reply.status,
         body_format_override=SubstitutionFormatString(
             text_format_source=DataSource(inline_string=body), content_type="application/json"

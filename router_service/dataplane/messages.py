@@ -48,6 +48,14 @@ def set_header(key: str, value: str) -> HeaderValueOption:
     )
 
 
+def default_header(key: str, value: str) -> HeaderValueOption:
+    """The header with this value where there is none."""
+    return HeaderValueOption(
+        header=HeaderValue(key=key, value=value),
+        append_action=HeaderValueOptionHeaderAppendAction.ADD_IF_ABSENT,
+    )
+
+
 def remove_headers(names: Iterable[str] = (), *, prefixes: Iterable[str] = ()) -> list[HeaderMutationRule]:
     """Mutations that remove every header with one of these names, or whose name begins with one of these prefixes."""
     return [

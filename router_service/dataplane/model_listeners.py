@@ -4,9 +4,15 @@ Whatever arrives here is the client's own request (Envoy retries from that), so 
 host and credentials and nothing of another's. Filter order: ext_proc puts this model's id into the body of an attempt
 that comes with another's (a route tells, so a first attempt never asks), header_mutation takes away what a provider
 must not see, credential_injector adds what it must, router rewrites path and host and forwards.
+
+A request arrives in an API that this provider takes, and leaves in the same. Translating between APIs would belong
+here, for the same reasons as all the rest: it is per attempt, and starts from the client's own request.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation as HeaderMutationRule
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -19,6 +25,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
 from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, ListenerInternalListenerConfig
 from envoy_data_plane.envoy.config.listener.v3 import Listener as EnvoyListener
 from envoy_data_plane.envoy.config.route.v3 import (
+    FilterConfig,
     HeaderMatcher,
     RetryPolicy,
     RetryPolicyRetryBackOff,
@@ -50,10 +57,10 @@ from envoy_data_plane.envoy.extensions.http.injected_credentials.generic.v3 impo
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import SdsSecretConfig
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
-from envoy_data_plane.google.protobuf import Value
+from envoy_data_plane.google.protobuf import Any, Value
 
 from router_service.config.models import Config, Limits, ModelProvider
-from router_service.config.providers import Auth, Endpoint
+from router_service.config.providers import Auth, Endpoint, apis
 from router_service.config.providers import endpoint as endpoint_of
 from router_service.dataplane.access_log import attempt_log
 from router_service.dataplane.clusters import model_cluster_name, provider_cluster_name
@@ -70,6 +77,7 @@ from router_service.dataplane.headers import (
 )
 from router_service.dataplane.local_replies import MODEL_REPLIES, local_reply_config
 from router_service.dataplane.messages import (
+    default_header,
     extension,
     http_filter,
     remove_headers,
@@ -82,9 +90,17 @@ from router_service.dataplane.protojson import Packed
 from router_service.dataplane.secrets import Credential
 from router_service.extproc.stream import ATTEMPT_HEADER
 from router_service.extproc.wire import METADATA_NAMESPACE, MODEL_HEADER
+from router_service.routing.api import Api
 from router_service.routing.catalog import WILDCARD
 
 CLIENT_PREFIX = "/v1/"  # of every path that the service routes
+
+# What every request to Anthropic's API must have (https://docs.anthropic.com/en/api/versioning).
+ANTHROPIC_VERSION = ("anthropic-version", "2023-06-01")
+
+# Filters that a route can leave out: the provider's key as it goes everywhere, and as it goes to /v1/messages.
+KEY = "envoy.filters.http.credential_injector/key"
+MESSAGES_KEY = "envoy.filters.http.credential_injector/messages-key"
 
 
 # A body may have grown by the model's id since the edge measured it.
@@ -104,12 +120,12 @@ def model_listener(
             *([_remember_member()] if entry.model_id == WILDCARD else []),
             *([edit_model()] if model.edits_model else []),
             http_filter("envoy.filters.http.header_mutation", HeaderMutation(mutations=_mutations(endpoint))),
-            *(_credential_injector(credential, deployment) for credential in credentials),
+            *_credential_injectors(endpoint, credentials, deployment),
             router_filter(),
         ],
         early_header_mutation_extensions=[_tell_model(entry)] if model.edits_model else [],
         access_log=[attempt_log(deployment, entry.key)],
-        local_reply_config=local_reply_config(MODEL_REPLIES),
+        local_reply_config=local_reply_config(MODEL_REPLIES, to_anthropic=Api.MESSAGES in apis(entry)),
         use_remote_address=False,
         skip_xff_append=True,
         generate_request_id=False,
@@ -160,10 +176,27 @@ def _set_query_parameter(key: str, value: str) -> KeyValueMutation:
     )
 
 
-def _credential_injector(credential: Credential, deployment: Deployment) -> HttpFilter:
+def _credential_injectors(
+    endpoint: Endpoint, credentials: tuple[Credential, ...], deployment: Deployment
+) -> Iterator[HttpFilter]:
+    auth = endpoint.messages_auth
+    for credential in credentials:
+        if _has_messages_key(endpoint) and credential.header == endpoint.auth.header:
+            yield _credential_injector(KEY, credential, deployment)
+            presented = replace(credential, header=auth.header, header_prefix=auth.prefix)
+            yield _credential_injector(MESSAGES_KEY, presented, deployment)
+        else:
+            yield _credential_injector("envoy.filters.http.credential_injector", credential, deployment)
+
+
+def _has_messages_key(endpoint: Endpoint) -> bool:
+    return endpoint.messages_auth is not endpoint.auth
+
+
+def _credential_injector(filter_name: str, credential: Credential, deployment: Deployment) -> HttpFilter:
     directory, _, name = credential.file.rpartition("/")
     return http_filter(
-        "envoy.filters.http.credential_injector",
+        filter_name,
         CredentialInjector(
             overwrite=True,
             credential=extension(
@@ -180,6 +213,38 @@ def _credential_injector(credential: Credential, deployment: Deployment) -> Http
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A path of the client's API on its way to the provider. `without` are filters that it does not pass."""
+
+    match: RouteMatch
+    action: RouteAction
+    without: dict[str, Any]
+    adds: tuple[str, str] | None = None
+
+
+def _ways(entry: ModelProvider, endpoint: Endpoint, limits: Limits) -> Iterator[_Way]:
+    """The narrower path first."""
+    differs = _has_messages_key(endpoint)
+    if Api.MESSAGES in apis(entry):
+        path = Api.MESSAGES.path
+        yield _Way(
+            RouteMatch(path_separated_prefix=path),
+            _forward(endpoint, path, f"{endpoint.path_prefix}/messages", limits),
+            _leave_out(KEY) if differs else {},
+            ANTHROPIC_VERSION,
+        )
+    yield _Way(
+        RouteMatch(prefix=CLIENT_PREFIX),
+        _forward(endpoint, CLIENT_PREFIX, f"{endpoint.path_prefix}/", limits),
+        _leave_out(MESSAGES_KEY) if differs else {},
+    )
+
+
+def _leave_out(filter_name: str) -> dict[str, Any]:
+    return {filter_name: Packed(FilterConfig(disabled=True))}
+
+
 def _virtual_host(model: Served, endpoint: Endpoint, config: Config) -> VirtualHost:
     entry = model.entry
     is_wildcard = entry.model_id == WILDCARD
@@ -187,7 +252,7 @@ def _virtual_host(model: Served, endpoint: Endpoint, config: Config) -> VirtualH
     host = VirtualHost(
         name=model_cluster_name(entry),
         domains=["*"],
-        routes=[Route(match=RouteMatch(prefix=CLIENT_PREFIX), route=_forward(endpoint, config.limits))],
+        routes=[route for way in _ways(entry, endpoint, config.limits) for route in _routes(way, model)],
         response_headers_to_remove=[*HOST_HEADERS, *OUR_RESPONSE_HEADERS, NO_RETRY_HEADER],
         response_headers_to_add=[
             set_header(SERVED_BY_HEADER, served_by),
@@ -196,29 +261,32 @@ def _virtual_host(model: Served, endpoint: Endpoint, config: Config) -> VirtualH
         ],
     )
     if model.edits_model:
-        is_this = HeaderMatcher(name=MODEL_HEADER, string_match=StringMatcher(exact=entry.model))
-        host.routes.insert(
-            0,
-            Route(
-                name="the body names this model",
-                match=RouteMatch(prefix=CLIENT_PREFIX, headers=[is_this]),
-                route=_forward(endpoint, config.limits),
-                typed_per_filter_config=without_edit(),
-            ),
-        )
         host.request_body_buffer_limit = config.limits.max_body_bytes + MODEL_ID_BYTES
     return host
 
 
-def _forward(endpoint: Endpoint, limits: Limits) -> RouteAction:
-    prefix = f"{endpoint.path_prefix}/"
+def _routes(way: _Way, model: Served) -> Iterator[Route]:
+    adds = [default_header(*way.adds)] if way.adds else []
+    if model.edits_model:
+        is_this = HeaderMatcher(name=MODEL_HEADER, string_match=StringMatcher(exact=model.entry.model))
+        yield Route(
+            name="the body names this model",
+            match=replace(way.match, headers=[is_this]),
+            route=way.action,
+            request_headers_to_add=adds,
+            typed_per_filter_config={**without_edit(), **way.without},
+        )
+    yield Route(match=way.match, route=way.action, request_headers_to_add=adds, typed_per_filter_config=way.without)
+
+
+def _forward(endpoint: Endpoint, prefix: str, rewritten: str, limits: Limits) -> RouteAction:
     policy = _reconnect()
     policy.per_try_idle_timeout = seconds(limits.upstream_idle_timeout)
     if limits.first_byte_timeout:
         policy.per_try_timeout = seconds(limits.first_byte_timeout)  # Envoy's ends with the first byte; there is a test
     return RouteAction(
         cluster=provider_cluster_name(endpoint),
-        prefix_rewrite="" if prefix == CLIENT_PREFIX else prefix,
+        prefix_rewrite="" if prefix == rewritten else rewritten,
         host_rewrite_literal=endpoint.authority,
         timeout=seconds(0),  # the edge bounds the whole response
         retry_policy=policy,

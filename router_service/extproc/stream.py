@@ -21,10 +21,13 @@ Protocol: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_fi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import assert_never
 from urllib.parse import unquote
+
+import msgspec
 
 from router_service.errors import (
     BodyTooLarge,
@@ -35,7 +38,7 @@ from router_service.errors import (
     UnknownPath,
     UnsupportedEncoding,
 )
-from router_service.extproc.replies import error_body, model_body, models_body
+from router_service.extproc.replies import OPENAI, Shape, error_body, model_body, models_body, shape_for
 from router_service.routing.api import Api
 from router_service.routing.body import RequestBody, read_body
 from router_service.routing.catalog import Catalog
@@ -43,14 +46,16 @@ from router_service.routing.conversation import Conversation
 from router_service.routing.decide import Undecided, decide, settle
 from router_service.routing.decision import Classification, Decision, Reason
 from router_service.routing.formats.chat import read_chat_messages
+from router_service.routing.formats.messages import read_anthropic_messages
+from router_service.routing.formats.responses import read_input
 
 # The request headers this service reads. Envoy is told to send no others (ext_proc `forward_rules`), least of all
 # credentials.
-READ_HEADERS = (":method", ":path", "content-encoding", "x-request-id")
+READ_HEADERS = (":method", ":path", "anthropic-version", "content-encoding", "x-request-id")
 
 # Of a later attempt: the id of the model that it goes to. Envoy sets it behind the point where it retries.
 ATTEMPT_HEADER = "x-router-attempt-model"
-ATTEMPT_HEADERS = (ATTEMPT_HEADER, "x-request-id")
+ATTEMPT_HEADERS = (ATTEMPT_HEADER, ":path", "x-request-id")
 
 # envoy.extensions.filters.http.ext_proc.v3.ProcessingMode.BodySendMode
 BUFFERED = 2
@@ -65,6 +70,7 @@ class HeadersReceived:
 
     method: str
     path: str
+    anthropic_version: str = ""
     content_encoding: str = ""
     request_id: str = ""
     end_of_stream: bool = False
@@ -138,21 +144,37 @@ Action = Continue | Ask | LastWord
 
 
 @dataclass(frozen=True, slots=True)
+class Turns:
+    """Where a request has its conversation, and what reads it."""
+
+    field: str
+    read: Callable[[msgspec.Raw], Conversation]
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """A path of the client's API; without `api` it is answered here."""
 
     method: str
     api: Api | None = None
-    required: tuple[str, ...] = ()
+    turns: Turns | None = None
 
+
+_MESSAGES = Endpoint("POST", Api.MESSAGES, Turns("messages", read_anthropic_messages))
 
 ENDPOINTS = {
-    Api.CHAT.path: Endpoint("POST", Api.CHAT, required=("messages",)),
+    Api.CHAT.path: Endpoint("POST", Api.CHAT, Turns("messages", read_chat_messages)),
     Api.COMPLETIONS.path: Endpoint("POST", Api.COMPLETIONS),
     Api.EMBEDDINGS.path: Endpoint("POST", Api.EMBEDDINGS),
+    Api.MESSAGES.path: _MESSAGES,
+    f"{Api.MESSAGES.path}/count_tokens": _MESSAGES,  # by the model that the request itself would go to
+    Api.RESPONSES.path: Endpoint("POST", Api.RESPONSES, Turns("input", read_input, required=False)),
     "/v1/models": Endpoint("GET"),
 }
 ONE_MODEL = "/v1/models/"
+
+_NOTHING = msgspec.Raw(b"null")
 
 
 class State(Enum):
@@ -171,6 +193,7 @@ class Stream:
     state: State = State.HEADERS
     request_id: str = ""
     _attempt_model: str = ""
+    _shape: Shape = OPENAI
     _endpoint: Endpoint | None = None
     _body: RequestBody | None = None
     _undecided: Undecided = field(default_factory=Undecided)
@@ -208,14 +231,15 @@ class Stream:
     def refuse(self, error: RequestError) -> Answer:
         """The answer that tells the client what was wrong with its request, or with us."""
         headers = (("allow", error.allow),) if isinstance(error, MethodNotAllowed) else ()
-        return self._answer(Answer(error.status, error_body(error), error, headers))
+        return self._answer(Answer(error.status, error_body(error, self._shape), error, headers))
 
     def _read_headers(self, headers: HeadersReceived) -> Continue | Answer:
         self.request_id = headers.request_id
         self._attempt_model = headers.attempt_model
+        path = headers.path.partition("?")[0]
+        self._shape = shape_for(path, headers.anthropic_version)
         if headers.attempt_model:
             return self._expect_body(headers)
-        path = headers.path.partition("?")[0]
         endpoint = ENDPOINTS["/v1/models"] if path.startswith(ONE_MODEL) else ENDPOINTS.get(path)
         if endpoint is None:
             raise UnknownPath(f"There is no {path[:200]} here. Known paths: {', '.join(ENDPOINTS)}.")
@@ -226,15 +250,17 @@ class Stream:
         if endpoint.method == "GET":
             # SDKs send the slash of `provider/id` as %2F.
             name = unquote(path.removeprefix(ONE_MODEL)) if path.startswith(ONE_MODEL) else None
-            return self._answer(
-                Answer(200, models_body(self.catalog) if name is None else model_body(self.catalog, name))
-            )
+            shown = models_body(self.catalog, self._shape) if name is None else self._one_model(name)
+            return self._answer(Answer(200, shown))
         if headers.content_encoding.lower() not in ("", "identity"):
             raise UnsupportedEncoding(
                 f"content-encoding '{headers.content_encoding[:40]}' is not supported; send gzip, br, zstd or identity."
             )
         self._endpoint = endpoint
         return self._expect_body(headers)
+
+    def _one_model(self, name: str) -> bytes:
+        return model_body(self.catalog, name, self._shape)
 
     def _expect_body(self, headers: HeadersReceived) -> Continue:
         if headers.body_mode not in (None, BUFFERED):
@@ -247,21 +273,23 @@ class Stream:
     def _read_body(self, raw: bytes) -> Ask | LastWord:
         if self._attempt_model:
             return self._rewrite(raw)
-        assert self._endpoint is not None
-        assert self._endpoint.api is not None
+        endpoint = self._endpoint
+        assert endpoint is not None
+        assert endpoint.api is not None
         if len(raw) > self.max_body_bytes:
             raise BodyTooLarge(f"The body has {len(raw)} bytes; at most {self.max_body_bytes} are accepted.")
         self._body = body = read_body(raw)
-        for name in self._endpoint.required:
-            if name not in body.members:
-                raise InvalidRequest(f"Missing required field '{name}'.", param=name)
-        decision = decide(self.catalog, body.model, self._endpoint.api)
+        turns = endpoint.turns
+        if turns is not None and turns.required and turns.field not in body.members:
+            raise InvalidRequest(f"Missing required field '{turns.field}'.", param=turns.field)
+        decision = decide(self.catalog, body.model, endpoint.api)
         if isinstance(decision, Decision):
             return self._route(decision)
         self._undecided = decision
         if not self.catalog.preferences:
             return self._settle(Classification(Reason.NO_PREFERENCES))
-        conversation = read_chat_messages(body.members["messages"])
+        assert turns is not None  # else it was decided by name
+        conversation = turns.read(body.members.get(turns.field, _NOTHING))
         if not conversation.has_user_text:
             return self._settle(Classification(Reason.NO_TEXT))
         self.state = State.ASKING

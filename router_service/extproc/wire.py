@@ -56,6 +56,7 @@ def read_event(message: ProcessingRequest) -> Event:
             return HeadersReceived(
                 method=_text(headers.get(":method")),
                 path=_text(headers.get(":path")),
+                anthropic_version=_text(headers.get("anthropic-version")),
                 content_encoding=_text(headers.get("content-encoding")),
                 request_id=_text(headers.get("x-request-id")),
                 attempt_model=headers.get(ATTEMPT_HEADER, b"").decode(),

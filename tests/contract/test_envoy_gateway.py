@@ -31,6 +31,7 @@ KEY = "sk-of-the-environment"
 CONFIG = """
 model_providers:
   - {{model: test/one, base_url: "http://localhost:{port}/openai/v1", access_key: $ONE_API_KEY}}
+  - {{model: anthropic/two, base_url: "http://localhost:{port}/claude/v1", access_key: $ONE_API_KEY}}
 """
 
 
@@ -72,7 +73,9 @@ def _header(entry: Json) -> Json:
 
 def bootstrap(resources: tuple[Resource, ...], router: int, provider: int) -> Json:
     rules = [rule for each in resources if each["kind"] == "HTTPRoute" for rule in entries(each, "spec.rules")]
-    rules.sort(key=lambda rule: -len(entries(rule, "matches.0.headers")))  # Gateway API: the most specific first
+    # Gateway API: the longest path first, then the most headers.
+    rules.sort(key=lambda rule: len(entries(rule, "matches.0.headers")), reverse=True)
+    rules.sort(key=lambda rule: len(str(get(rule, "matches.0.path.value"))), reverse=True)
     policy = next(each for each in resources if each["kind"] == "EnvoyExtensionPolicy")
     ext_proc = {
         "@type": f"{TYPE}.extensions.filters.http.ext_proc.v3.ExternalProcessor",
@@ -164,9 +167,25 @@ async def test_the_routers_answer_decides_path_and_credential(tmp_path: Path, mo
         assert reply.headers["x-router-served-by"] == "test/one"
 
 
+async def test_a_messages_request_has_its_own_path_and_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONE_API_KEY", KEY)
+    async with gateway(tmp_path) as (client, provider, _):
+        clients = {"authorization": "Bearer sk-of-the-client", "x-api-key": "sk-of-the-client"}
+        for path, header, key in (
+            ("/v1/messages/count_tokens", "x-api-key", KEY),
+            ("/v1/chat/completions", "authorization", f"Bearer {KEY}"),
+        ):
+            assert (await client.post("anthropic/two", path=path, headers=clients)).status == 200
+            assert provider.last.path == path.replace("/v1", "/claude/v1")
+            assert provider.last.headers[header] == key
+            assert "sk-of-the-client" not in str(provider.last.headers)
+
+
 async def test_a_model_without_a_route_is_answered_by_the_undecided_one(tmp_path: Path) -> None:
     async with gateway(tmp_path) as (client, provider, router):
-        reply = await client.post("test/two")
+        reply = await client.post("test/none")
         assert reply.status == 503
         assert len(router.exchanges) == 1
         assert provider.received == []

@@ -57,7 +57,8 @@ async def test_a_client_cannot_choose_its_cluster(plane: Plane) -> None:
 
 async def test_the_service_sees_the_headers_it_reads_and_no_others(plane: Plane) -> None:
     credentials = {"authorization": "Bearer client", "x-api-key": "client", "cookie": "client=1"}
-    await plane.client.post("test/plain", headers={**credentials, "content-encoding": "identity"})
+    others = {"content-encoding": "identity", "anthropic-version": "2023-06-01"}
+    await plane.client.post("test/plain", headers={**credentials, **others})
     assert sorted(plane.router.exchanges[0].headers) == sorted(READ_HEADERS)
 
 

@@ -87,6 +87,23 @@ def test_keys_are_names_of_variables_for_envoy_to_fill_in() -> None:
     assert [variable["name"] for variable in variables] == ["OPENAI_API_KEY", "GROQ_API_KEY", "TEAM"]
 
 
+def test_anthropics_key_goes_into_a_header_of_its_own_on_messages() -> None:
+    result = rendered("model_providers: [{model: anthropic/claude, access_key: $KEY}]")
+    rules = get(find(result, "HTTPRoute", "model-anthropic-claude"), "spec.rules")
+    assert isinstance(rules, list)
+    assert [
+        (
+            get(rule, "matches.0.path.value"),
+            get(rule, "filters.0.requestHeaderModifier.set.0"),
+            "x-api-key" in str(get(rule, "filters.0.requestHeaderModifier.remove")),
+        )
+        for rule in rules
+    ] == [
+        ("/v1", {"name": "authorization", "value": "Bearer %ENVIRONMENT(KEY)%"}, True),
+        ("/v1/messages", {"name": "x-api-key", "value": "%ENVIRONMENT(KEY)%"}, False),
+    ]
+
+
 def test_a_clients_credential_goes_to_no_provider_that_has_its_own() -> None:
     removed = get(route_filter(rendered(TWO), "openai-gpt-5-2", "RequestHeaderModifier"), "remove")
     assert isinstance(removed, list)

@@ -151,7 +151,7 @@ def test_the_service_is_told_the_id_and_nothing_of_the_client() -> None:
     told = at(rendered, "early_header_mutation_extensions", 0, "typed_config", "mutations", 0, "append", "header")
     assert told == {"key": "x-router-attempt-model", "value": "100%%"}
     rules = at(rendered, "http_filters", 0, "typed_config", "forward_rules", "allowed_headers", "patterns")
-    assert rules == [{"exact": "x-router-attempt-model"}, {"exact": "x-request-id"}]
+    assert rules == [{"exact": "x-router-attempt-model"}, {"exact": ":path"}, {"exact": "x-request-id"}]
 
 
 def test_an_edited_body_may_be_as_large_as_the_edge_lets_in_and_longer_by_an_id() -> None:
@@ -164,3 +164,61 @@ def test_a_model_that_is_never_a_later_attempt_asks_nobody() -> None:
     assert "envoy.filters.http.ext_proc" not in [each["name"] for each in rendered["http_filters"]]
     assert not rendered.get("early_header_mutation_extensions")
     assert len(at(rendered, "route_config", "virtual_hosts", 0, "routes")) == 1
+
+
+def routes(rendered: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = at(rendered, "route_config", "virtual_hosts", 0, "routes")
+    return found
+
+
+def test_anthropics_key_goes_into_a_header_of_its_own_on_messages() -> None:
+    rendered = manager(model="anthropic/claude", access_key="sk-1")
+    injectors = [each for each in rendered["http_filters"] if "credential_injector" in each["name"]]
+    generics = [at(each, "typed_config", "credential", "typed_config") for each in injectors]
+    assert [(each["header"], each.get("header_value_prefix")) for each in generics] == [
+        ("authorization", "Bearer "),
+        ("x-api-key", None),
+    ]
+    assert len({each["credential"]["name"] for each in generics}) == 1  # one secret, which rotates as one
+    on_messages, elsewhere = routes(rendered)
+    assert on_messages["match"] == {"path_separated_prefix": "/v1/messages"}
+    assert elsewhere["match"] == {"prefix": "/v1/"}
+    key, messages_key = (each["name"] for each in injectors)
+    assert {name: each["disabled"] for name, each in on_messages["typed_per_filter_config"].items()} == {key: True}
+    assert {name: each["disabled"] for name, each in elsewhere["typed_per_filter_config"].items()} == {
+        messages_key: True
+    }
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param({"model": "anthropic/claude"}, id="without a key"),
+        pytest.param({"model": "anthropic/claude", "passthrough_auth": True}, id="with the client's"),
+        pytest.param({"model": "openrouter/x", "access_key": "sk-1"}, id="where the key is the same everywhere"),
+        pytest.param({"model": "deepseek/x", "access_key": "sk-1", "apis": ["messages"]}, id="where the entry says so"),
+    ],
+)
+def test_messages_leave_out_no_filter(entry: dict[str, object]) -> None:
+    on_messages, elsewhere = routes(manager(**entry))
+    assert on_messages["match"] == {"path_separated_prefix": "/v1/messages"}
+    assert "typed_per_filter_config" not in on_messages
+    assert "typed_per_filter_config" not in elsewhere
+
+
+def test_messages_have_a_version_and_the_clients_comes_first() -> None:
+    on_messages, elsewhere = routes(manager(model="openrouter/x"))
+    assert on_messages["request_headers_to_add"] == [
+        {"header": {"key": "anthropic-version", "value": "2023-06-01"}, "append_action": "ADD_IF_ABSENT"}
+    ]
+    assert "request_headers_to_add" not in elsewhere
+    assert on_messages["route"]["prefix_rewrite"] == "/api/v1/messages"
+
+
+def test_a_body_is_edited_on_messages_as_elsewhere() -> None:
+    rendered = editing_manager(model="anthropic/claude", access_key="sk-1")
+    edits = "envoy.filters.http.ext_proc"
+    assert [
+        (each["match"].get("path_separated_prefix"), edits in each["typed_per_filter_config"])
+        for each in routes(rendered)
+    ] == [("/v1/messages", True), ("/v1/messages", False), (None, True), (None, False)]

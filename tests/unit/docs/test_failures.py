@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import dropwhile, takewhile
 from pathlib import Path
@@ -14,6 +15,7 @@ from router_service.dataplane.clusters import (
 )
 from router_service.dataplane.local_replies import EDGE_REPLIES, MODEL_REPLIES
 from router_service.errors import RequestError
+from router_service.extproc.replies import ANTHROPIC, error_object
 from router_service.routing.decision import Reason
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -39,6 +41,16 @@ def test_every_refusal_stands_in_the_table_with_its_status_and_words() -> None:
 def test_every_answer_of_envoys_stands_in_the_table_with_its_status() -> None:
     written = {(int(status), code.strip("`")) for status, code, _ in table("Requests that Envoy answers")}
     assert written == {(reply.status, reply.code) for reply in (*EDGE_REPLIES, *MODEL_REPLIES)}
+
+
+def test_anthropics_types_are_what_the_service_says() -> None:
+    rows = {word: kind.strip("`") for words, kind in table("Anthropic's words for it") for word in words.split(", ")}
+    answers = {error.status for error in RequestError.__subclasses__()}
+    answers |= {reply.status for reply in (*EDGE_REPLIES, *MODEL_REPLIES)}
+    assert {int(word) for word in rows if word.isdigit()} <= answers
+    for status in answers:
+        error = json.loads(error_object(ANTHROPIC, status, "code", "message"))["error"]
+        assert error["type"] == rows.get(str(status), rows[f"any other {status // 100}xx"]), status
 
 
 def test_every_reason_stands_in_the_table() -> None:

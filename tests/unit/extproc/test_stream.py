@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from router_service.extproc.stream import (
     BUFFERED,
+    ENDPOINTS,
     Answer,
     Ask,
     BodyReceived,
@@ -23,6 +24,7 @@ from router_service.extproc.stream import (
     Route,
     Stream,
 )
+from router_service.routing.api import OPENAI_COMPATIBLE, Api
 from router_service.routing.catalog import Catalog, Model, Preference, Target
 from router_service.routing.conversation import Conversation, Turn
 from router_service.routing.decision import Classification, Reason, Source
@@ -34,7 +36,16 @@ CATALOG = Catalog(
     preferences=(Preference("code generation", "writing code", (CODE, LARGE)),),
     default=LARGE,
 )
+CLAUDE = Target(Model("anthropic/claude", "anthropic", "claude", apis=OPENAI_COMPATIBLE | {Api.MESSAGES}), "claude")
+CODER = Target(replace(CODE.entry, apis=OPENAI_COMPATIBLE | {Api.RESPONSES}), "code")
+MIXED = replace(
+    CATALOG,
+    models=(SMALL.entry, CLAUDE.entry, CODER.entry),
+    preferences=(Preference("code generation", "writing code", (SMALL, CODER, CLAUDE)),),
+)
 CHAT = HeadersReceived("POST", "/v1/chat/completions")
+MESSAGES = HeadersReceived("POST", "/v1/messages")
+RESPONSES = HeadersReceived("POST", "/v1/responses")
 LIMIT = 1000
 
 
@@ -238,14 +249,15 @@ events = st.one_of(
     st.builds(
         HeadersReceived,
         method=st.sampled_from(["GET", "POST", ""]),
-        path=st.sampled_from(["/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/models/fast", "", "/"]),
+        path=st.sampled_from([*ENDPOINTS, "/v1/models/fast", "", "/"]),
+        anthropic_version=st.sampled_from(["", "2023-06-01"]),
         content_encoding=st.sampled_from(["", "gzip"]),
         end_of_stream=st.booleans(),
         body_mode=st.sampled_from([None, BUFFERED, 1]),
     ),
     st.builds(BodyReceived, st.binary(max_size=20)),
     st.builds(
-        lambda model, messages: body(model=model, messages=messages),
+        lambda model, turns: body(model=model, messages=turns, input=turns),
         st.sampled_from(["auto", "small", "nope", None, 3]),
         st.sampled_from([user("hi"), [], "x", None, [{"role": "user", "content": 4}]]),
     ),
@@ -285,3 +297,120 @@ def test_a_later_attempt_may_be_longer_than_the_limit_by_what_the_first_id_added
     stream = new_stream()
     stream.receive(HeadersReceived("", "", attempt_model="small"))
     assert isinstance(stream.receive(body(model="small", text="x" * LIMIT)), Rewrite)
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages?beta=true", "/v1/messages/count_tokens"])
+def test_an_anthropic_request_is_classified_and_goes_to_the_model_of_the_pool_that_takes_it(path: str) -> None:
+    stream = new_stream(MIXED)
+    stream.receive(HeadersReceived("POST", path))
+    blocks = [{"type": "text", "text": "write a parser"}]
+    asked = stream.receive(body(model="auto", system="be kind", messages=[{"role": "user", "content": blocks}]))
+    assert asked == Ask(Conversation((Turn("user", "write a parser"),)))
+    routed = stream.classified(Classification(Reason.MATCHED, route="code generation"))
+    assert isinstance(routed, Route)
+    assert (routed.decision.model, routed.decision.upstream) == ("anthropic/claude", "model/anthropic/claude")
+    assert json.loads(routed.body or b"")["model"] == "claude"
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "turns"),
+    [
+        pytest.param("write a parser", [Turn("user", "write a parser")], id="a text"),
+        pytest.param([{"role": "user", "content": "write a parser"}], [Turn("user", "write a parser")], id="items"),
+    ],
+)
+def test_a_responses_request_is_classified_and_goes_to_the_model_of_the_pool_that_takes_it(
+    asked_for: object, turns: list[Turn]
+) -> None:
+    stream = new_stream(MIXED)
+    stream.receive(RESPONSES)
+    assert stream.receive(body(model="auto", input=asked_for)) == Ask(Conversation(tuple(turns)))
+    routed = stream.classified(Classification(Reason.MATCHED, route="code generation"))
+    assert isinstance(routed, Route)
+    assert routed.decision.upstream == "model/openai/code"
+
+
+def test_a_responses_request_may_leave_its_input_to_the_provider() -> None:
+    stream = new_stream(replace(MIXED, default=CODER))
+    stream.receive(RESPONSES)
+    routed = stream.receive(body(prompt={"id": "pmpt_1"}))
+    assert isinstance(routed, Route)
+    assert (routed.decision.model, routed.decision.reason) == ("openai/code", Reason.NO_TEXT)
+
+
+@pytest.mark.parametrize(
+    ("headers", "received", "status", "kind", "code"),
+    [
+        pytest.param(MESSAGES, body(model="claude"), 400, "invalid_request_error", "invalid_request", id="no messages"),
+        pytest.param(
+            MESSAGES, body(model="nope", messages=[]), 404, "not_found_error", "model_not_found", id="unknown model"
+        ),
+        pytest.param(
+            MESSAGES, body(model="small", messages=[]), 400, "invalid_request_error", "unsupported_api", id="other API"
+        ),
+        pytest.param(
+            MESSAGES, BodyReceived(b" " * (LIMIT + 1)), 413, "request_too_large", "body_too_large", id="too large"
+        ),
+        pytest.param(
+            HeadersReceived("POST", "/v1/messages/count_tokens"),
+            body(model="nope", messages=[]),
+            404,
+            "not_found_error",
+            "model_not_found",
+            id="counting tokens",
+        ),
+    ],
+)
+def test_a_refusal_of_an_anthropic_request_has_anthropics_shape(
+    headers: HeadersReceived, received: BodyReceived, status: int, kind: str, code: str
+) -> None:
+    stream = new_stream(MIXED)
+    stream.receive(headers)
+    answer = stream.receive(received)
+    assert isinstance(answer, Answer)
+    document = json.loads(answer.body)
+    assert (answer.status, document["type"]) == (status, "error")
+    assert (document["error"]["type"], document["error"]["details"]) == (kind, {"error_code": code})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param(HeadersReceived("POST", "/v1/messages/batches"), id="an unknown path of Anthropic's"),
+        pytest.param(HeadersReceived("POST", "/v1/files", anthropic_version="2023-06-01"), id="Anthropic's header"),
+        pytest.param(HeadersReceived("GET", "/v1/messages"), id="another method"),
+        pytest.param(replace(MESSAGES, body_mode=1), id="our own failure"),
+        pytest.param(replace(MESSAGES, body_mode=1, attempt_model="claude"), id="our own failure at a later attempt"),
+    ],
+)
+def test_headers_of_an_anthropic_request_that_cannot_be_served_are_answered_in_its_shape(
+    headers: HeadersReceived,
+) -> None:
+    answer = new_stream(MIXED).receive(headers)
+    assert isinstance(answer, Answer)
+    assert set(json.loads(answer.body)) == {"type", "error"}
+
+
+def test_a_refusal_of_a_responses_request_has_openais_shape() -> None:
+    stream = new_stream(MIXED)
+    stream.receive(RESPONSES)
+    error = error_of(stream.receive(body(model="small", input="hi")))
+    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", "model", "unsupported_api")
+
+
+def test_models_are_listed_to_an_anthropic_client_in_its_shape() -> None:
+    headers = HeadersReceived("GET", "/v1/models", anthropic_version="2023-06-01", end_of_stream=True)
+    answer = new_stream().receive(headers)
+    assert isinstance(answer, Answer)
+    listed = json.loads(answer.body)
+    assert [entry["id"] for entry in listed["data"]] == ["auto", "fast", "openai/small", "openai/large", "openai/code"]
+    assert {entry["type"] for entry in listed["data"]} == {"model"}
+    assert (listed["has_more"], listed["first_id"], listed["last_id"]) == (False, "auto", "openai/code")
+
+
+def test_one_model_is_shown_to_an_anthropic_client_in_its_shape() -> None:
+    answer = new_stream().receive(
+        HeadersReceived("GET", "/v1/models/openai%2Fsmall", anthropic_version="2023-06-01", end_of_stream=True)
+    )
+    assert isinstance(answer, Answer)
+    assert json.loads(answer.body)["display_name"] == "openai/small"
