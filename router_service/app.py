@@ -95,7 +95,7 @@ def open_embedded(loaded: Loaded) -> Classifier:
     """The classifier in this process, with the encoder that the configuration names."""
     model_dir = loaded.config.router.embedded.model_dir
     encoder = load_encoder(Path(model_dir) if model_dir else None)
-    return EmbeddedClassifier(loaded.catalog.preferences, encoder, loaded.config.router)
+    return EmbeddedClassifier(loaded.catalog.preferences, encoder, loaded.config.router, loaded.fitted)
 
 
 class ModelServerLog:

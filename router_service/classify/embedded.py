@@ -18,18 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Protocol
 
+from router_service.config.fitted import Fitted
 from router_service.config.models import Router
 from router_service.errors import SetupError
 from router_service.routing import follow, scoring
 from router_service.routing.catalog import Preference
 from router_service.routing.conversation import Conversation
 from router_service.routing.decision import Classification, Context, Reason
-from router_service.routing.follow import Judge, Judged, UserTurn
+from router_service.routing.follow import Judge, Judged, Prior, Rules, UserTurn
 from router_service.routing.scoring import Encoded, Vector
 
 
 class TextEncoder(Protocol):
     """`encoder.Encoder`, or a test's."""
+
+    @property
+    def name(self) -> str: ...
 
     def encode(self, text: str) -> Encoded: ...
 
@@ -37,13 +41,19 @@ class TextEncoder(Protocol):
 class EmbeddedClassifier:
     """For one configuration's preferences. `aclose` when the configuration is replaced."""
 
-    def __init__(self, preferences: Sequence[Preference], encoder: TextEncoder, settings: Router) -> None:
+    def __init__(
+        self,
+        preferences: Sequence[Preference],
+        encoder: TextEncoder,
+        settings: Router,
+        fitted: Fitted | None = None,
+    ) -> None:
         """Encodes the preferences: about 5 ms for each clause and example, so not inside a running event loop.
 
-        Raises SetupError if the encoder fails.
+        Raises SetupError if the encoder fails, or is not the one that `fitted` is for.
         """
         self._names = tuple(preference.name for preference in preferences)
-        self._judge = open_judge(preferences, encoder, settings) if preferences else None
+        self._judge = open_judge(preferences, encoder, settings, fitted) if preferences else None
         self._encoder = encoder
         self._cache = EncodedCache(settings.embedded.cache_entries)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedded")
@@ -93,18 +103,33 @@ class EmbeddedClassifier:
         return encoded
 
 
-def open_judge(preferences: Sequence[Preference], encoder: TextEncoder, settings: Router) -> Judge:
+def open_judge(
+    preferences: Sequence[Preference], encoder: TextEncoder, settings: Router, fitted: Fitted | None = None
+) -> Judge:
     """What the configuration's preferences look like to this encoder. Raises SetupError if it fails."""
 
     def embed(text: str) -> Vector:
         return encoder.encode(text).vector
 
-    return Judge(scoring.embed_routes(preferences, embed), follow.embed_closing(embed), thresholds(settings))
+    if fitted is None:
+        routes = scoring.embed_routes(preferences, embed)
+        return Judge(routes, follow.embed_closing(embed), Rules(thresholds(settings)))
+    if fitted.encoder != encoder.name:
+        raise SetupError(
+            f"router.embedded.fit was fitted for the encoder {fitted.encoder}, which is not the one in use, "
+            f"{encoder.name}; run `router-service fit` again, or remove the key"
+        )
+    weights = scoring.Weights(fitted.whole, fitted.best_parts)
+    rules = Rules(
+        thresholds(settings, scoring.Thresholds(fitted.threshold, fitted.margin)),
+        Prior(hold=fitted.hold, ending=fitted.ending),
+        offsets=tuple(fitted.offsets.get(preference.name, 0.0) for preference in preferences),
+    )
+    return Judge(scoring.embed_routes(preferences, embed, weights), follow.embed_closing(embed), rules)
 
 
-def thresholds(settings: Router) -> scoring.Thresholds:
-    """The configuration's, and where it is silent those measured for the built-in encoder."""
-    usual = scoring.Thresholds()
+def thresholds(settings: Router, usual: scoring.Thresholds = scoring.Thresholds()) -> scoring.Thresholds:  # noqa: B008
+    """The configuration's, and where it is silent the usual: those measured for the built-in encoder, or fitted."""
     embedded = settings.embedded
     return scoring.Thresholds(
         score=usual.score if embedded.threshold is None else embedded.threshold,

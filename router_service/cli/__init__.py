@@ -63,6 +63,11 @@ COMMANDS: tuple[Entry, ...] = (
         "router-service eval cases.jsonl --config router.yaml --html report.html",
     ),
     Entry(
+        "fit",
+        "Thresholds and weights of the embedded classifier that suit these preferences, from labelled cases.",
+        "router-service fit cases.jsonl --config router.yaml --out fit.json",
+    ),
+    Entry(
         "envoy",
         "Envoy's own configuration, rendered from the same file.",
         "router-service envoy render router.yaml --out /etc/envoy",

@@ -20,9 +20,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from router_service.app import open_embedded
 from router_service.classify import Classifier
-from router_service.classify.embedded import EmbeddedClassifier
-from router_service.classify.encoder import load_encoder
 from router_service.classify.facts import Facts
 from router_service.classify.opening import open_classifier
 from router_service.config.load import Loaded, load, load_routes
@@ -106,14 +105,8 @@ def evaluate(args: argparse.Namespace, open_one: OpenClassifier) -> int:
 @asynccontextmanager
 async def open_configured(loaded: Loaded) -> AsyncIterator[Classifier]:
     """What requests would meet, with its deadline and its fallback."""
-
-    def open_embedded() -> Classifier:
-        model_dir = loaded.config.router.embedded.model_dir
-        encoder = load_encoder(Path(model_dir) if model_dir else None)
-        return EmbeddedClassifier(loaded.catalog.preferences, encoder, loaded.config.router)
-
     async with open_classifier(
-        loaded.config, loaded.catalog, open_embedded=open_embedded, watcher=_Teller()
+        loaded.config, loaded.catalog, open_embedded=lambda: open_embedded(loaded), watcher=_Teller()
     ) as classifier:
         yield classifier
 

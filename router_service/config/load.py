@@ -1,8 +1,9 @@
 """A configuration file, from its path to everything the service needs, or to every problem it has.
 
-The only module of this package that reads a file. The way: text → positioned tree (`document`) → newest shape
-(`migrate`) → typed values (`validate`) → secrets (`environment`) → checks between sections (`references`, `addresses`)
-→ catalogue (`build`). Each step reports and goes on with what is left, so that one run shows every problem.
+The only module of this package that reads files: the configuration, and what its `router.embedded.fit` names. The way:
+text → positioned tree (`document`) → newest shape (`migrate`) → typed values (`validate`) → secrets (`environment`) →
+checks between sections (`references`, `addresses`) → catalogue (`build`). Each step reports and goes on with what is
+left, so that one run shows every problem.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from types import MappingProxyType
 from router_service.config import addresses, environment, preferences, prompt_budget, references
 from router_service.config.build import build_catalog
 from router_service.config.document import Node, parse
+from router_service.config.fitted import Fitted, fingerprint, read_fitted
 from router_service.config.migrate import migrate
 from router_service.config.models import Config
 from router_service.config.report import Report
@@ -29,6 +31,7 @@ MAX_FILE_BYTES = 2**20  # a hundred times the largest file we know; more is a mi
 class Loaded:
     """A file that can be used.
 
+    `fitted` is what `router.embedded.fit` names.
     `warnings` are in the order of the file. `missing` maps the key of an entry of `model_providers` to the environment
     variables that it names and that are not set; such an entry has no `access_key`.
     """
@@ -37,6 +40,7 @@ class Loaded:
     catalog: Catalog
     warnings: tuple[Problem, ...] = ()
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    fitted: Fitted | None = None
 
 
 def load(path: str | Path, environ: Mapping[str, str], *, provider_keys: bool = True) -> Loaded:
@@ -112,10 +116,33 @@ def _loaded(
     preferences.check(validated.config, report)
     addresses.check(validated.config, report)
     prompt_budget.check(validated.config, report)
+    fitted = _fitted(validated.config, Path(file).parent, report)
     problems = _in_order([*problems, *report.problems])
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(file, problems)
-    return Loaded(resolved.config, build_catalog(resolved.config), tuple(problems), resolved.missing)
+    return Loaded(resolved.config, build_catalog(resolved.config), tuple(problems), resolved.missing, fitted)
+
+
+def _fitted(config: Config, folder: Path, report: Report) -> Fitted | None:
+    """What `router.embedded.fit` names, None if it cannot be read."""
+    name = config.router.embedded.fit
+    if name is None:
+        return None
+    location = ("router", "embedded", "fit")
+    again = "write it with `router-service fit`, or remove the key"
+    try:
+        with (folder / name).open("rb") as file:
+            fitted = read_fitted(file.read(MAX_FILE_BYTES))
+    except OSError as error:
+        report.error(location, f"{name} cannot be read beside this file: {error.strerror}", again)
+    except ValueError as error:
+        report.error(location, f"{name} is not what fit writes: {error}", again)
+    else:
+        if fitted.preferences != fingerprint(config.routing_preferences):
+            what = "was fitted for other preferences than these"
+            report.warn(location, what, "run `router-service fit` again, or remove the key")
+        return fitted
+    return None
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:

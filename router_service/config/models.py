@@ -164,6 +164,12 @@ class Embedded(Section):
         le=2,
         description="Lead over the second preference that excuses a lower score; the default suits the built-in model.",
     )
+    fit: str | None = Field(
+        None,
+        min_length=1,
+        description="File that `router-service fit` wrote for these preferences, relative to this one; `threshold` and "
+        "`margin` here win over it.",
+    )
     cache_entries: int = Field(
         4096, ge=0, le=1_000_000, description="Texts seen last whose embeddings are kept, 2 KB each; 0 keeps none."
     )

@@ -224,7 +224,8 @@ def _check_router(config: Config, report: Report) -> None:
             f"is missing: backend {router.backend} asks a model server",
             "write its address, like http://arch-router:8000",
         )
-    if router.backend != "embedded" and router.embedded.model_dir is not None and router.fallback == "none":
+    given = router.embedded.model_dir is not None or router.embedded.fit is not None
+    if router.backend != "embedded" and given and router.fallback == "none":
         report.warn(("router", "embedded"), "is not used: fallback is none", "set fallback: embedded, or remove it")
 
 

@@ -32,6 +32,7 @@ second run of the encoder. Carrying all scores of the previous turn instead of i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -149,10 +150,10 @@ class Closing:
     endings: Vector
     continuations: Vector
 
-    def leads(self, vector: Vector, best_route: float, lead: float) -> bool:
-        """Whether a turn sounds like an ending: by `lead` more than like the best route."""
+    def ending(self, vector: Vector) -> float:
+        """How much a turn sounds like an ending; minus infinity for one that sounds more like going on."""
         ending = _likeness(self.endings, vector)
-        return ending > best_route + lead and ending > _likeness(self.continuations, vector)
+        return ending if ending > _likeness(self.continuations, vector) else -math.inf
 
 
 def _likeness(texts: Vector, vector: Vector) -> float:
@@ -165,41 +166,78 @@ def embed_closing(embed: Embed) -> Closing:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """One turn before it is judged: `alone` and, but for a first turn, `echoed` have a score per preference."""
+
+    alone: Vector
+    echoed: Vector
+    ending: float
+    opening: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How scores become answers. `offsets` are added to the scores, one per preference, or nothing."""
+
+    thresholds: Thresholds
+    prior: Prior = PRIOR
+    calibration: Calibration = CALIBRATION
+    offsets: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Judge:
     """One configuration's way of judging conversations."""
 
     routes: Routes
     closing: Closing
-    thresholds: Thresholds
-    prior: Prior = PRIOR
-    calibration: Calibration = CALIBRATION
+    rules: Rules
 
     def follow(self, turns: Sequence[UserTurn]) -> Judged:
         """The newest of the turns, given those before it, oldest first. At least one."""
-        before, *others = turns
-        scores = self.routes.scores(before.encoded.vector)
-        judged = Judged(judge(scores, self.thresholds, self.calibration), scores)
-        for turn in others:
-            judged = self._next(judged, before, turn)
-            before = turn
-        return judged
+        pairs = zip((None, *turns), turns, strict=False)
+        return replay(
+            [score(before, turn, self.routes, self.closing, self.rules.prior) for before, turn in pairs], self.rules
+        )
 
-    def _next(self, judged: Judged, before: UserTurn, turn: UserTurn) -> Judged:
-        vector, unit = turn.encoded.vector, 1 / self.calibration.lead
-        alone = self.routes.scores(vector)
-        if self.closing.leads(vector, float(alone.max()), self.prior.ending * unit):
-            verdict = judge(alone, self.thresholds, self.calibration)
-            return Judged(
-                Verdict(Reason.NO_ROUTE, verdict.best, verdict.confidence), alone, previous=judged.route, ended=True
-            )
-        echoing = vector + self.prior.echo * before.encoded.vector
-        echoed = self.routes.scores(echoing / np.linalg.norm(echoing))
-        scores = (1 - self.prior.echo_share) * alone + self.prior.echo_share * echoed
-        head_start = 0.0
-        if judged.route is not None:
-            head_start = self.prior.hold * unit * (1 - opening(turn, self.prior))
-            scores[judged.route] += head_start
-        return Judged(judge(scores, self.thresholds, self.calibration), scores, judged.route, head_start)
+
+def score(before: UserTurn | None, turn: UserTurn, routes: Routes, closing: Closing, prior: Prior = PRIOR) -> Scored:
+    """A turn behind another, or the first."""
+    vector = turn.encoded.vector
+    alone = echoed = routes.scores(vector)
+    if before is not None:
+        echoing = vector + prior.echo * before.encoded.vector
+        echoed = routes.scores(echoing / np.linalg.norm(echoing))
+    return Scored(alone, echoed, closing.ending(vector), opening(turn, prior))
+
+
+def replay(turns: Sequence[Scored], rules: Rules) -> Judged:
+    """The newest of the turns, given those before it, oldest first. At least one."""
+    first, *others = turns
+    scores = _offset(first.alone, rules)
+    judged = Judged(judge(scores, rules.thresholds, rules.calibration), scores)
+    for turn in others:
+        judged = judge_next(judged.route, turn, rules)
+    return judged
+
+
+def judge_next(previous: int | None, turn: Scored, rules: Rules) -> Judged:
+    """A turn behind one that left the conversation on the route `previous`."""
+    prior, unit = rules.prior, 1 / rules.calibration.lead
+    if turn.ending - turn.alone.max() > prior.ending * unit:
+        scores = _offset(turn.alone, rules)
+        verdict = judge(scores, rules.thresholds, rules.calibration)
+        return Judged(Verdict(Reason.NO_ROUTE, verdict.best, verdict.confidence), scores, previous, ended=True)
+    scores = _offset((1 - prior.echo_share) * turn.alone + prior.echo_share * turn.echoed, rules)
+    head_start = 0.0 if previous is None else prior.hold * unit * (1 - turn.opening)
+    if previous is not None:
+        scores[previous] += head_start
+    return Judged(judge(scores, rules.thresholds, rules.calibration), scores, previous, head_start)
+
+
+def _offset(scores: Vector, rules: Rules) -> Vector:
+    """A copy, with what fitting found that a preference is over- or underrated by."""
+    return scores + np.asarray(rules.offsets, np.float32) if rules.offsets else scores.copy()
 
 
 def opening(turn: UserTurn, prior: Prior = PRIOR) -> float:

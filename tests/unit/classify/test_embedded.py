@@ -120,6 +120,7 @@ async def test_a_conversation_can_end(encoder: Encoder) -> None:
 class Compass:
     """Encodes by looking for words; counts what it was asked."""
 
+    name: str = "compass"
     seen: list[str] = field(default_factory=list)
 
     def encode(self, text: str) -> Encoded:
@@ -204,6 +205,8 @@ def test_a_cache_never_outgrows_its_limit(limit: int) -> None:
 
 class Held:
     """An encoder that answers a request when told to; what configures it is encoded at once."""
+
+    name = "held"
 
     def __init__(self) -> None:
         self.held = False

@@ -6,7 +6,11 @@ import argparse
 import re
 from pathlib import Path
 
-from router_service.cli import eval as command
+import pytest
+
+from router_service.cli import Command
+from router_service.cli import eval as eval_command
+from router_service.cli import fit as fit_command
 from router_service.evaluate.cases import read_cases
 from router_service.evaluate.json_report import to_json
 from tests.unit.evaluate.builders import small
@@ -29,7 +33,8 @@ def test_every_key_of_the_json_report_is_explained() -> None:
     assert "gain_ci" in WORDS
 
 
-def test_every_option_is_shown() -> None:
+@pytest.mark.parametrize("command", [eval_command, fit_command], ids=["eval", "fit"])
+def test_every_option_is_shown(command: Command) -> None:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     options = [action.option_strings[-1] for action in parser._actions if action.option_strings]

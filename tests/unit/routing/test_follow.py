@@ -22,6 +22,7 @@ from router_service.routing.follow import (
     Closing,
     Judge,
     Judged,
+    Rules,
     UserTurn,
     byte_length,
     embed_closing,
@@ -42,7 +43,7 @@ def embed(text: str) -> Vector:
 
 
 CLOSING = Closing(np.stack([embed("done")]), np.stack([embed("yes")]))
-JUDGE = Judge(embed_routes(PREFERENCES, embed), CLOSING, Thresholds())
+JUDGE = Judge(embed_routes(PREFERENCES, embed), CLOSING, Rules(Thresholds()))
 
 
 def turn(text: str, opening: float | None = None) -> UserTurn:
@@ -103,9 +104,16 @@ def test_after_a_turn_of_no_route_there_is_no_head_start() -> None:
 
 
 def test_what_was_not_sure_enough_to_be_routed_is_not_held_to() -> None:
-    unsure = replace(JUDGE, thresholds=Thresholds(confidence=0.9))
+    unsure = replace(JUDGE, rules=Rules(Thresholds(confidence=0.9)))
     judged = unsure.follow([turn("code poem"), turn("yes")])
     assert judged.previous is None
+
+
+def test_an_offset_rates_a_preference_up_or_down_in_every_turn() -> None:
+    raised = replace(JUDGE, rules=Rules(Thresholds(), offsets=(-0.3, 0.0)))
+    for texts in (["code poem"], ["else", "code poem"]):
+        turns = [turn(text) for text in texts]
+        assert (raised.follow(turns).verdict.best, JUDGE.follow(turns).verdict.best) == (POEM, CODE)
 
 
 # --- the end of a conversation ---
