@@ -206,6 +206,10 @@ def _messages(reply: Reply) -> Json:
     }
 
 
+def _message_tokens(reply: Reply) -> Json:
+    return {"input_tokens": reply.prompt_tokens}
+
+
 def _message(reply: Reply) -> Json:
     return {
         "id": reply.id,
@@ -308,6 +312,7 @@ APIS: Mapping[str, Api] = MappingProxyType(
         "/completions": Api(_completion, _completion_events),
         "/embeddings": Api(_embeddings),
         "/messages": Api(_messages, _messages_events),
+        "/messages/count_tokens": Api(_message_tokens),
         "/responses": Api(_response, _response_events),
     }
 )

@@ -60,6 +60,7 @@ def test_a_key_is_never_shown_whole(key: str, masked: str) -> None:
         pytest.param("/v1/completions", "/completions", id="completions"),
         pytest.param("/v1beta/openai/embeddings", "/embeddings", id="gemini's prefix"),
         pytest.param("/v1/messages", "/messages", id="messages"),
+        pytest.param("/v1/messages/count_tokens", "/messages/count_tokens", id="counting tokens"),
         pytest.param("/v1/responses", "/responses", id="responses"),
     ],
 )
@@ -156,3 +157,9 @@ def test_base64_vectors_are_the_same_numbers() -> None:
     floats = cast("list[float]", vector("float"))
     packed = base64.b64decode(cast(str, vector("base64")))
     assert list(struct.unpack(f"<{len(floats)}f", packed)) == pytest.approx(floats)
+
+
+def test_counting_the_tokens_of_a_message_counts_those_it_is_billed_for() -> None:
+    body = {"model": "m", "system": "be brief", "messages": [{"role": "user", "content": "write a poem"}]}
+    counted = as_json(api_of("/v1/messages/count_tokens").whole(reply_to(body, "/v1/messages/count_tokens")))
+    assert counted == {"input_tokens": 5}
