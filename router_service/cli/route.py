@@ -16,6 +16,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from router_service.app import open_embedded
 from router_service.classify import Classifier
 from router_service.classify.chain import Meter
@@ -26,12 +28,13 @@ from router_service.cli.options import wants_colour
 from router_service.cli.route_report import CLASSIFICATION, Explained, as_json, as_text
 from router_service.config.load import Loaded, load
 from router_service.errors import RequestError, SetupError
+from router_service.extproc.stream import ENDPOINTS, Turns
+from router_service.routing.api import CONVERSATIONS, Api
 from router_service.routing.body import read_body
 from router_service.routing.conversation import Conversation, Turn
 from router_service.routing.decide import Undecided, decide, settle
 from router_service.routing.decision import Classification, Decision
 from router_service.routing.follow import heard
-from router_service.routing.formats.chat import read_chat_messages
 from router_service.routing.prompt import LayoutName, build_prompt, frame_prompt, load_layout
 from router_service.routing.special_tokens import SPECIAL_TOKENS
 from router_service.telemetry.console import painter
@@ -50,7 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--file",
         type=Path,
         metavar="FILE",
-        help="a JSON list of messages, or a whole chat request; - is standard input",
+        help="a JSON list of messages, or a whole request; - is standard input",
+    )
+    parser.add_argument(
+        "--api",
+        type=Api,
+        choices=[api for api in Api if api in CONVERSATIONS],
+        default=Api.CHAT,
+        help="the API that the request is in (default: chat)",
     )
     parser.add_argument("--model", metavar="NAME", help="what the request names as its model (default: nothing)")
     parser.add_argument("--show-prompt", action="store_true", help="print what each classifier reads, too")
@@ -67,8 +77,9 @@ def route(args: argparse.Namespace, open_one: Opener) -> int:
     loaded = load(args.config, os.environ)
     stopwatch.lap("configuration")
     try:
-        conversation, model = _read(args.text, args.file)
-        explained = asyncio.run(_explain(loaded, conversation, args.model or model, open_one, stopwatch))
+        conversation, model = _read(args.text, args.file, ENDPOINTS[args.api.path].turns)
+        decision = decide(loaded.catalog, args.model or model, args.api)
+        explained = asyncio.run(_explain(loaded, conversation, decision, open_one, stopwatch))
     except RequestError as error:
         print(f"{error.status} {error.code}: {error.message}", file=sys.stderr)
         return 1
@@ -129,10 +140,13 @@ class Witness:
 
 
 async def _explain(
-    loaded: Loaded, conversation: Conversation, model: str | None, open_one: Opener, stopwatch: Stopwatch
+    loaded: Loaded,
+    conversation: Conversation,
+    decision: Decision | Undecided,
+    open_one: Opener,
+    stopwatch: Stopwatch,
 ) -> Explained:
     witness = Witness()
-    decision: Decision | Undecided = decide(loaded.catalog, model)
     if isinstance(decision, Undecided):
         async with open_one(loaded, witness, witness) as classifier:
             stopwatch.lap("classifier ready")
@@ -141,7 +155,6 @@ async def _explain(
         decision = settle(loaded.catalog, decision, classification)
     return Explained(
         decision=decision,
-        preferences=loaded.catalog.preferences,
         router=loaded.config.router,
         asked=tuple(witness.asked),
         servers=witness.servers,
@@ -165,8 +178,9 @@ def _prompt(loaded: Loaded, conversation: Conversation, backend: str, witness: W
     return build_prompt(frame, conversation)
 
 
-def _read(text: str | None, file: Path | None) -> tuple[Conversation, str | None]:
+def _read(text: str | None, file: Path | None, turns: Turns | None) -> tuple[Conversation, str | None]:
     """The conversation, and the model that a whole request names. Raises SetupError or InvalidRequest."""
+    assert turns is not None  # of an API that is not routed by name only
     if file is None:
         return Conversation((Turn("user", text or ""),)), None
     try:
@@ -174,8 +188,8 @@ def _read(text: str | None, file: Path | None) -> tuple[Conversation, str | None
     except OSError as error:
         raise SetupError(f"{file} cannot be read: {error.strerror}.") from error
     if raw.lstrip().startswith(b"["):
-        return read_chat_messages(raw), None
+        return turns.read(msgspec.Raw(raw)), None
     body = read_body(raw)
-    if "messages" not in body.members:
-        raise SetupError(f"{file} has no messages; write a list of them, or a chat request that holds them.")
-    return read_chat_messages(body.members["messages"]), body.model
+    if turns.field not in body.members:
+        raise SetupError(f"{file} has no {turns.field}; write a list of them, or a request that holds them.")
+    return turns.read(body.members[turns.field]), body.model

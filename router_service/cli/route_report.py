@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from router_service.classify.facts import Facts
 from router_service.config.models import Router
 from router_service.routing.answer import OTHER
-from router_service.routing.catalog import Preference
 from router_service.routing.decision import ANSWERED, Classification, Context, Decision, Reason, Source
 from router_service.telemetry.console import Paint, Style
 
@@ -43,7 +42,6 @@ class Explained:
     """
 
     decision: Decision
-    preferences: Sequence[Preference]
     router: Router
     asked: Sequence[Classification]
     servers: Mapping[str, Facts | str]
@@ -53,11 +51,7 @@ class Explained:
     @property
     def pool(self) -> tuple[str, ...]:
         """The models in the order in which they are tried."""
-        if self.decision.source is Source.PREFERENCE:
-            for preference in self.preferences:
-                if preference.name == self.decision.route:
-                    return tuple(target.model for target in preference.models)
-        return (self.decision.model,)
+        return (self.decision.model, *(target.model for target in self.decision.behind))
 
 
 def as_json(explained: Explained, *, with_prompts: bool) -> str:

@@ -84,13 +84,15 @@ def _decision(
     order = order_for(pool, api)
     if not order:
         raise _unsupported_api(catalog, pool.models, api)
+    first, *behind = (pool.models[position] for position in order)
     return Decision(
-        target=pool.models[order[0]],
+        target=first,
         upstream=pool.upstream(order),
         source=source,
         reason=reason,
         route=route,
         classification=classification,
+        behind=tuple(behind),
     )
 
 

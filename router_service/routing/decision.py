@@ -83,8 +83,8 @@ class Classification:
 class Decision:
     """One request's model, where it is sent and why.
 
-    `upstream` is the Envoy cluster: one model's, or a pool's, whose first is `target`. `route` is the preference's
-    name, or the alias as the client wrote it.
+    `upstream` is the Envoy cluster: one model's, or a pool's, whose first is `target` and whose others are `behind`.
+    `route` is the preference's name, or the alias as the client wrote it.
     `classification` is there when a classifier was asked.
     """
 
@@ -94,6 +94,7 @@ class Decision:
     reason: Reason
     route: str | None = None
     classification: Classification | None = None
+    behind: tuple[Target, ...] = ()
 
     @property
     def model(self) -> str:

@@ -220,6 +220,7 @@ MESSAGES = [
     {"role": "assistant", "content": "Roses are red"},
     {"role": "user", "content": [{"type": "text", "text": "another"}]},
 ]
+ITEMS = [*MESSAGES[:3], {"role": "user", "content": [{"type": "input_text", "text": "another"}]}]
 TURNS = (Turn("user", "write a poem"), Turn("assistant", "Roses are red"), Turn("user", "another"))
 
 
@@ -239,6 +240,35 @@ def test_a_conversation_comes_from_a_file_or_standard_input(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(content).encode())))
     assert route("--file", "-") == 0
     assert route.heard == [Conversation(TURNS)] * 2
+
+
+@pytest.mark.parametrize(
+    ("api", "content"),
+    [
+        pytest.param(
+            "messages",
+            {"system": "be brief", "messages": MESSAGES[1:]},
+            id="Anthropic Messages",
+        ),
+        pytest.param("responses", {"input": ITEMS}, id="OpenAI Responses"),
+        pytest.param("responses", ITEMS, id="the items of Responses alone"),
+    ],
+)
+def test_a_request_may_be_in_another_api(tmp_path: Path, api: str, content: object) -> None:
+    route = Command(tmp_path, MATCHED)
+    (tmp_path / "request.json").write_text(json.dumps(content))
+    assert route("--api", api, "--file", str(tmp_path / "request.json")) == 0
+    assert route.heard == [Conversation(TURNS)]
+
+
+def test_a_model_that_does_not_take_the_api_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    route = Command(tmp_path, MATCHED)
+    file = tmp_path / "config.yaml"
+    file.write_text(CONFIG.replace("ollama/large,", "ollama/large, apis: [chat],"))
+    assert route("hello") == 0
+    assert route("hello", "--api", "messages") == 0
+    firsts = [line for line in capsys.readouterr().out.splitlines() if line.startswith("code review → ")]
+    assert firsts == ["code review → ollama/large, then ollama/small", "code review → ollama/small"]
 
 
 def test_a_request_that_names_its_model_is_routed_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

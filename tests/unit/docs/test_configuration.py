@@ -29,6 +29,16 @@ def test_every_section_that_the_page_links_to_has_its_heading() -> None:
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
 
 
+def test_the_example_of_apis_loads_without_a_warning_of_them() -> None:
+    (text,) = re.findall(r"## Which API reaches which model\n.*?```yaml\n(.*?)```", PAGE, re.S)
+    loaded = loads(text, {"AZURE_OPENAI_API_KEY": "k", "DEEPSEEK_API_KEY": "k"})
+    assert loaded.warnings == ()
+    assert [sorted(model.apis) for model in loaded.catalog.models] == [
+        ["chat", "embeddings", "responses"],
+        ["messages"],
+    ]
+
+
 def test_the_smallest_file_loads_without_a_warning() -> None:
     (text,) = re.findall(r"## The smallest file\n\n```yaml\n(.*?)```", PAGE, re.S)
     assert loads(text, {"OPENAI_API_KEY": "k"}).warnings == ()

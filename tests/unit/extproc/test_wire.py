@@ -70,8 +70,14 @@ RECEIVED = [
         id="request headers",
     ),
     pytest.param(
-        EnvoyRequest(request_headers=replace(headers(**{"content-encoding": "br"}), end_of_stream=True)),
-        HeadersReceived("", "", content_encoding="br", end_of_stream=True, body_mode=None),
+        EnvoyRequest(
+            request_headers=replace(
+                headers(**{"content-encoding": "br", "anthropic-version": "2023-06-01"}), end_of_stream=True
+            )
+        ),
+        HeadersReceived(
+            "", "", anthropic_version="2023-06-01", content_encoding="br", end_of_stream=True, body_mode=None
+        ),
         id="headers alone, encoded, mode not said",
     ),
     pytest.param(EnvoyRequest(request_body=HttpBody(body=b"{}", end_of_stream=True)), BodyReceived(b"{}"), id="body"),

@@ -166,3 +166,11 @@ def test_an_api_without_a_conversation_is_routed_by_name_only(api: Api) -> None:
     assert isinstance(decide(overriding, "small", api), Decision)
     with pytest.raises(InvalidRequest, match="routed by name only"):
         decide(CATALOG, "auto", api)
+
+
+def test_a_decision_names_the_models_behind_the_first() -> None:
+    assert settle(MIXED, Undecided(Api.CHAT), MATCHED).behind == (CLAUDE, SMALL)
+    assert settle(MIXED, Undecided(Api.MESSAGES), MATCHED).behind == ()
+    fast = decide(MIXED, "fast")
+    assert isinstance(fast, Decision)
+    assert (fast.target, fast.behind) == (SMALL, (CODE, CLAUDE))
