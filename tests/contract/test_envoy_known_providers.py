@@ -37,9 +37,9 @@ CLIENTS_OWN = {"authorization": f"Bearer {CLIENTS_KEY}", "api-key": CLIENTS_KEY,
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An entry of the file, and what a chat completion for its model must look like where it arrives.
+    """An entry of the file, and what a request for its model must look like where it arrives.
 
-    `keys` are credentials by their headers; None says that there must be none.
+    `asked` is the client's path. `keys` are credentials by their headers; None says that there must be none.
     """
 
     model: str
@@ -48,6 +48,7 @@ class Case:
     keys: Mapping[str, str | None]
     entry: Mapping[str, object] = field(default_factory=dict)
     server: str = "any name"
+    asked: str = CHAT
 
     @property
     def named(self) -> str:
@@ -67,6 +68,14 @@ def known(model: str, host: str, path: str = CHAT) -> Case:
 CASES = [
     known("openai/gpt-5.2", "api.openai.com"),
     known("anthropic/claude-sonnet-4-5", "api.anthropic.com"),
+    Case(
+        "anthropic/claude-sonnet-4-5",
+        "api.anthropic.com",
+        "/v1/messages",
+        {**NO_KEY, "x-api-key": "sk-of-anthropic/claude-sonnet-4-5", "anthropic-version": "2023-06-01"},
+        {"access_key": "sk-of-anthropic/claude-sonnet-4-5"},
+        asked="/v1/messages",
+    ),
     known("gemini/gemini-2.5-flash", "generativelanguage.googleapis.com", "/v1beta/openai/chat/completions"),
     known("google/gemini-2.5-pro", "generativelanguage.googleapis.com", "/v1beta/openai/chat/completions"),
     known("groq/llama-3.3-70b-versatile", "api.groq.com", "/openai/v1/chat/completions"),
@@ -194,10 +203,10 @@ async def plane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
     names = {case.host.partition(":")[0] for case in CASES if case.server != "an address"}
-    entries = [{"model": case.model, **case.entry} for case in CASES]
+    entries = {case.model: {"model": case.model, **case.entry} for case in CASES}
     document = {
         "listeners": [{"name": "egress", "address": "127.0.0.1"}],
-        "model_providers": [*entries, IMPOSTER],
+        "model_providers": [*entries.values(), IMPOSTER],
         "service": {"drain_delay": "0s", "drain_timeout": "1s"},
     }
     config = loads(json.dumps(document), {}).config
@@ -232,10 +241,12 @@ async def test_every_provider_of_the_table_has_a_case() -> None:
     assert set(KNOWN) <= {case.model.partition("/")[0] for case in CASES}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.model)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.model} {case.asked}")
 async def test_a_request_arrives_as_the_provider_wants_it(plane: Plane, case: Case) -> None:
-    body = f'{{"model": "{case.named}", "messages": [{{"role": "user", "content": "é"}}], "seed": {BIG}}}'
-    reply = await plane.client.post(body=body.encode(), headers=CLIENTS_OWN)
+    body = (
+        f'{{"model": "{case.named}", "max_tokens": 9, "messages": [{{"role": "user", "content": "é"}}], "seed": {BIG}}}'
+    )
+    reply = await plane.client.post(path=case.asked, body=body.encode(), headers=CLIENTS_OWN)
     assert (reply.status, reply.headers["x-router-served-by"]) == (200, case.named)
     assert [len(server.received) for name, server in plane.servers.items() if name == case.server] == [1]
     [seen] = plane.received()
