@@ -54,10 +54,10 @@ STREAM_IDLE_MARGIN_S = 60
 RETRY_ON = "5xx,retriable-status-codes,connect-failure,reset"
 TOO_MANY_REQUESTS = 429
 
-# The next attempt goes to another model, so there is little to wait for: a random time below these, to spread the load
-# of many requests that fail at once.
-RETRY_BASE_S = 0.005
-RETRY_MAX_S = 0.02
+# The next attempt goes to another model, so there is little to wait for: a random time below 2, 6 and then 10 ms, to
+# spread the load of many requests that fail at once.
+RETRY_BASE_S = 0.002
+RETRY_MAX_S = 0.01
 
 
 def edge_listener(config: Config, listener: Listener, deployment: Deployment) -> EnvoyListener:
