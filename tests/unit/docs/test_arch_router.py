@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import yaml
 
+from benchmarks.classify_ways import CHOICE, NAIVE, OURS, SCHEMA, SINGLE
 from router_service.classify import watch
 from router_service.config.models import Limits, Router
 from router_service.routing.breaker import Policy
@@ -54,6 +56,27 @@ def test_the_numbers_of_the_breaker_are_its_own() -> None:
     assert "fails five times in a row is left alone for a second" in " ".join(PAGE.split())
     assert "doubles the pause, up to 30 seconds" in " ".join(PAGE.split())
     assert f"it is looked up every {watch.PAUSE_S:.0f} seconds" in " ".join(PAGE.split())
+
+
+def test_the_measured_figures_are_those_of_the_saved_run() -> None:
+    saved = json.loads((ROOT / "benchmarks" / "results" / "classify.json").read_text())
+    cells = {(cost["preferences"], cost["concurrency"], cost["load"], cost["way"]): cost for cost in saved["costs"]}
+    loads = list(dict.fromkeys(cell[:3] for cell in cells))
+    expected = [
+        [
+            *(str(value) for value in load),
+            *(f"{cells[*load, way]['p50_ms']:,.0f}" for way in (NAIVE, SCHEMA, CHOICE, OURS, SINGLE)),
+            f"{cells[*load, OURS]['decoded_tokens']:.0f}",
+            f"{cells[*load, OURS]['cached']:.0%}",
+            f"{cells[*load, NAIVE]['p50_ms'] / cells[*load, OURS]['p50_ms']:.2f}",
+            f"{cells[*load, OURS]['p50_ms'] / cells[*load, SINGLE]['p50_ms']:.2f}",
+        ]
+        for load in loads
+    ]
+    table = PAGE.split("| preferences | at once |")[1].split("\n\n")[0].splitlines()[2:]
+    assert [[cell.strip() for cell in row.strip("|").split("|")] for row in table] == expected
+    assert saved["dimensions"] == "arch-router"
+    assert saved["command"].removeprefix("python -m benchmarks.classify ") in PAGE
 
 
 def test_every_reason_for_which_it_may_not_answer_stands_in_the_table() -> None:
