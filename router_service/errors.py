@@ -35,7 +35,7 @@ class Problem:
     """One thing wrong with a configuration file.
 
     `line` counts from 1, 0 when the problem belongs to the whole file. `path` is dotted, with list positions in
-    brackets: `routing_preferences[2].models[0]`. `severity` is "error" or "warning"; only errors stop a load.
+    brackets: `routing_preferences[2].models[0]`. `severity` is "error", "warning" or "advice"; only errors stop a load.
     """
 
     path: str
@@ -58,7 +58,7 @@ def format_problem(file: str, problem: Problem) -> str:
     """`config.yaml:12: model_aliases.fast: points to itself; name a model instead`, one line."""
     where = f"{file}:{problem.line}" if problem.line else file
     path = f" {problem.path}:" if problem.path else ""
-    note = " warning:" if problem.severity == "warning" else ""
+    note = "" if problem.severity == "error" else f" {problem.severity}:"
     return f"{where}:{note}{path} {problem.what}; {problem.todo}"
 
 

@@ -1,7 +1,8 @@
 """`check`: everything wrong with a configuration file, and what it would do.
 
-Prints one line a problem, which editors and terminals make clickable, then a summary. Exit code 0 if the file can be
-used, 1 if it can and `--strict` objects to its warnings, 2 if it cannot.
+Prints one line a problem, which editors and terminals make clickable, then a summary, then advice on the preferences,
+which are measured with the embedded encoder whatever classifies. Exit code 0 if the file can be used, 1 if it can and
+`--strict` objects to its warnings, 2 if it cannot; advice changes none of them.
 """
 
 from __future__ import annotations
@@ -9,17 +10,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from router_service.cli.options import wants_colour
 from router_service.config.load import Loaded, load
 from router_service.config.models import Router
 from router_service.config.providers import Auth, endpoint
 from router_service.config.service import TcpAddress
-from router_service.errors import ConfigError, Problem, format_problem
+from router_service.errors import ConfigError, Problem, SetupError, format_problem
 from router_service.routing.catalog import Catalog, Pool, Target
 from router_service.routing.resolve import Auto, Named, resolve
 from router_service.telemetry.console import Paint, Style, painter
+
+if TYPE_CHECKING:
+    from router_service.routing.scoring import Embed
 
 _MOST_ROWS = 25  # of one table; --json has them all
 
@@ -31,30 +37,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    return check(args)
+
+
+def check(args: argparse.Namespace, open_embed: Callable[[Loaded], Embed] | None = None) -> int:
+    """The whole command; a test gives how the encoder is loaded. Where it cannot be, only the advice is missing."""
     paint = painter(wants_colour())
     try:
         loaded = load(args.config, os.environ)
     except ConfigError as error:
-        print(_as_json(args.config, error.problems, None) if args.json else _refusal(args.config, error, paint))
+        print(_as_json(args.config, error.problems, None, None) if args.json else _refusal(args.config, error, paint))
         return 2
-    print(_as_json(args.config, loaded.warnings, loaded) if args.json else _summary(args.config, loaded, paint))
+    guidance = _measure(loaded, open_embed)
+    if args.json:
+        print(_as_json(args.config, loaded.warnings, loaded, guidance))
+    else:
+        print("\n".join([_summary(args.config, loaded, paint), *_advice(args.config, guidance, paint)]))
     return 1 if args.strict and loaded.warnings else 0
 
 
-def _as_json(file: str, problems: Sequence[Problem], loaded: Loaded | None) -> str:
-    listed = [
-        {
-            "severity": problem.severity,
-            "line": problem.line,
-            "path": problem.path,
-            "what": problem.what,
-            "todo": problem.todo,
-        }
-        for problem in problems
-    ]
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """What is advised; or why nothing could be measured."""
+
+    advice: tuple[Problem, ...] = ()
+    not_measured: str = ""
+
+
+def _measure(loaded: Loaded, open_embed: Callable[[Loaded], Embed] | None) -> Guidance:
+    if not loaded.catalog.preferences:
+        return Guidance()
+    # Only here, because a configuration without preferences should not wait for numpy and onnxruntime.
+    from router_service.cli.preference_advice import load_embed, measure  # noqa: PLC0415
+
+    try:
+        return Guidance(measure(loaded, (open_embed or load_embed)(loaded)))
+    except SetupError as error:
+        return Guidance(not_measured=str(error))
+
+
+def _advice(file: str, guidance: Guidance, paint: Paint) -> list[str]:
+    if guidance.not_measured:
+        return ["", f"The preferences were not measured: {guidance.not_measured}"]
+    return ["", *_problem_lines(file, guidance.advice, paint)] if guidance.advice else []
+
+
+def _as_json(file: str, problems: Sequence[Problem], loaded: Loaded | None, guidance: Guidance | None) -> str:
+    listed = [_problem_json(problem) for problem in problems]
     summary: dict[str, object] = {}
-    if loaded is not None:
+    if loaded is not None and guidance is not None:
         summary = {
+            "advice": [_problem_json(problem) for problem in guidance.advice],
+            "not_measured": guidance.not_measured or None,
             "listeners": [{"address": listener.address, "port": listener.port} for listener in loaded.config.listeners],
             "models": [model.name for model in loaded.catalog.models],
             "default": loaded.catalog.default.model if loaded.catalog.default else None,
@@ -70,6 +104,16 @@ def _as_json(file: str, problems: Sequence[Problem], loaded: Loaded | None) -> s
     return json.dumps(
         {"file": file, "usable": loaded is not None, "problems": listed, **summary}, indent=2, ensure_ascii=False
     )
+
+
+def _problem_json(problem: Problem) -> dict[str, object]:
+    return {
+        "severity": problem.severity,
+        "line": problem.line,
+        "path": problem.path,
+        "what": problem.what,
+        "todo": problem.todo,
+    }
 
 
 def _refusal(file: str, error: ConfigError, paint: Paint) -> str:

@@ -31,7 +31,7 @@ MAX_FILE_BYTES = 2**20  # a hundred times the largest file we know; more is a mi
 class Loaded:
     """A file that can be used.
 
-    `fitted` is what `router.embedded.fit` names.
+    `fitted` is what `router.embedded.fit` names; `description_lines` are those of the preferences' descriptions.
     `warnings` are in the order of the file. `missing` maps the key of an entry of `model_providers` to the environment
     variables that it names and that are not set; such an entry has no `access_key`.
     """
@@ -41,6 +41,7 @@ class Loaded:
     warnings: tuple[Problem, ...] = ()
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     fitted: Fitted | None = None
+    description_lines: tuple[int, ...] = field(default=(), compare=False)  # an older shape has them elsewhere
 
 
 def load(path: str | Path, environ: Mapping[str, str], *, provider_keys: bool = True) -> Loaded:
@@ -117,10 +118,12 @@ def _loaded(
     addresses.check(validated.config, report)
     prompt_budget.check(validated.config, report)
     fitted = _fitted(validated.config, Path(file).parent, report)
+    count = len(validated.config.routing_preferences)
+    lines = tuple(report.line(("routing_preferences", index, "description")) for index in range(count))
     problems = _in_order([*problems, *report.problems])
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(file, problems)
-    return Loaded(resolved.config, build_catalog(resolved.config), tuple(problems), resolved.missing, fitted)
+    return Loaded(resolved.config, build_catalog(resolved.config), tuple(problems), resolved.missing, fitted, lines)
 
 
 def _fitted(config: Config, folder: Path, report: Report) -> Fitted | None:

@@ -1,7 +1,7 @@
 """Whether preferences can be told apart: by a classifier, and by the person who reads its decisions.
 
-Owns the checks on names and descriptions; whether their models exist is checked by `references`. What makes a good
-preference is in docs/configuration.md.
+Owns the checks on names and descriptions as text; whether their models exist is checked by `references`, what they mean
+is measured by `routing.guidance`. What makes a good preference is in docs/writing-preferences.md.
 """
 
 from __future__ import annotations

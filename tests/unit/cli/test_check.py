@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from router_service.cli import check as command
 from router_service.cli import main
+from router_service.config.load import Loaded
+from router_service.routing.scoring import Embed
 
 GOOD = """
 model_providers:
@@ -102,6 +108,71 @@ def test_json_of_a_wrong_file_has_only_the_problems(file: Path, capsys: pytest.C
     code, out = check(file, capsys, "--json")
     assert (code, json.loads(out)["usable"]) == (2, False)
     assert [problem["path"] for problem in json.loads(out)["problems"]] == ["model_providers"]
+
+
+ADVISED = GOOD.replace(
+    "routing_preferences:",
+    """routing_preferences:
+  - name: coding
+    description: new functions and code snippets in any language
+    models: [house]""",
+)
+
+
+def test_preferences_are_measured_and_advice_changes_no_exit_code(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(ADVISED)
+    code, out = check(file, capsys, "--strict")
+    assert code == 0
+    assert out.startswith("FILE can be used.\n")
+    advice = out.splitlines()[-1]
+    assert advice.startswith(
+        "FILE:9: advice: routing_preferences[0].description: is hard to tell from `code generation`: "
+    )
+    assert "say it in one of the two only" in advice
+
+
+@pytest.mark.parametrize("router", ["{backend: vllm, url: 'http://127.0.0.1:1'}", "{backend: embedded}"])
+def test_preferences_are_measured_whatever_classifies(
+    file: Path, capsys: pytest.CaptureFixture[str], router: str
+) -> None:
+    file.write_text(f"{ADVISED}router: {router}\n")
+    code, out = check(file, capsys, "--json")
+    said = json.loads(out)
+    assert (code, said["problems"], said["not_measured"]) == (0, [], None)
+    assert [(advice["severity"], advice["line"]) for advice in said["advice"]] == [("advice", 9)]
+
+
+def test_an_encoder_that_cannot_be_loaded_costs_only_the_advice(
+    file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file.write_text(f"{GOOD}router: {{embedded: {{model_dir: {tmp_path}}}}}\n")
+    code, out = check(file, capsys, "--strict")
+    assert code == 0
+    assert out.endswith(
+        f"\nThe preferences were not measured: {tmp_path}/model.onnx does not exist; "
+        "put an ONNX sentence encoder there (router.embedded.model_dir)\n"
+    )
+    assert json.loads(check(file, capsys, "--json")[1])["not_measured"].startswith(f"{tmp_path}/model.onnx")
+
+
+def test_without_preferences_no_encoder_is_loaded(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def open_embed(loaded: Loaded) -> Embed:
+        raise AssertionError("loaded")
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    file.write_text(GOOD.partition("routing_preferences")[0])
+    assert command.check(parser.parse_args([str(file)]), open_embed) == 0
+    assert "advice" not in capsys.readouterr().out
+
+
+def test_without_preferences_not_even_numpy_is_imported(file: Path) -> None:
+    file.write_text(GOOD.partition("routing_preferences")[0])
+    script = "import sys; from router_service.cli import main; main(sys.argv[1:]); print('numpy' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script, "check", str(file)], capture_output=True, text=True, check=True)
+    assert run.stdout.endswith("False\n")
 
 
 def test_a_long_table_is_cut(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
