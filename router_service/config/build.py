@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from router_service.config.models import Config
+from router_service.config.models import Config, SelectionPolicy
 from router_service.config.providers import apis
+from router_service.routing import ranking
 from router_service.routing.catalog import Catalog, Model, Preference, Target
+from router_service.routing.ranking import Prefer
 from router_service.routing.resolve import find_model
 
 
@@ -28,6 +30,11 @@ def build_catalog(config: Config) -> Catalog:
     def targets(names: Sequence[str]) -> tuple[Target, ...]:
         return tuple(find_model(bare, name) for name in names)
 
+    def policy(written: SelectionPolicy, models: Sequence[str]) -> ranking.SelectionPolicy:
+        weights = {find_model(bare, name): weight for name, weight in written.weights.items()}
+        of_each = tuple(weights.get(target, 1.0) for target in targets(models)) if weights else ()
+        return ranking.SelectionPolicy(Prefer(written.prefer), of_each)
+
     default = next(
         (Target(model, model.id) for model, entry in zip(models, config.model_providers, strict=True) if entry.default),
         None,
@@ -38,6 +45,7 @@ def build_catalog(config: Config) -> Catalog:
             description=preference.description,
             models=targets(preference.models),
             examples=tuple(preference.examples),
+            policy=policy(preference.selection_policy, preference.models),
         )
         for preference in config.routing_preferences
     )
@@ -46,6 +54,9 @@ def build_catalog(config: Config) -> Catalog:
         models=models,
         aliases=MappingProxyType({name: alias.target for name, alias in aliases if alias.target is not None}),
         alias_targets=MappingProxyType({name: targets(alias.targets) for name, alias in aliases if alias.targets}),
+        alias_policies=MappingProxyType(
+            {name: policy(alias.selection_policy, alias.targets) for name, alias in aliases if alias.targets}
+        ),
         fallbacks=MappingProxyType(
             {entry.key: targets(entry.fallbacks) for entry in config.model_providers if entry.fallbacks}
         ),

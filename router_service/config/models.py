@@ -116,22 +116,30 @@ class ModelProvider(Section):
         return self.name or self.model
 
 
+class SelectionPolicy(Section):
+    prefer: Literal["cheapest", "fastest", "random", "none"] = Field(
+        "none",
+        description="Which model is tried first: the one with the lowest price or latency in `model_metrics_sources`, "
+        "one drawn by lot, or the first that is written. The others follow in the same way.",
+    )
+    weights: dict[str, Annotated[float, Field(ge=0, le=1_000_000)]] = Field(
+        default_factory=dict,
+        description="For `random`: how often each model is drawn, against the others. 1 where a model is not named, 0 "
+        "for one that only follows.",
+    )
+
+
 class ModelAlias(Section):
     target: str | None = Field(None, min_length=1, description="A model, another alias, or `auto`.")
     targets: list[str] = Field(
         default_factory=list, description="In place of `target`: models that are tried in this order."
     )
+    selection_policy: SelectionPolicy = Field(default_factory=SelectionPolicy, description="How `targets` are ordered.")
 
     @model_validator(mode="before")
     @classmethod
     def _a_text_is_the_target(cls, alias: object) -> object:
         return {"target": alias} if isinstance(alias, str) else {} if alias is None else alias
-
-
-class SelectionPolicy(Section):
-    prefer: Literal["cheapest", "fastest", "none"] = Field(
-        "none", description="Only `none` is served, the order written; the others load with a warning."
-    )
 
 
 class RoutingPreference(Section):

@@ -82,7 +82,7 @@ from router_service.config.providers import Endpoint, is_ip
 from router_service.config.service import Address, TcpAddress, UnixAddress
 from router_service.dataplane.deployment import Deployment, reachable
 from router_service.dataplane.messages import seconds
-from router_service.dataplane.pools import Pool, member_key
+from router_service.dataplane.pools import Pool
 from router_service.dataplane.protojson import Packed
 
 SERVICE_CLUSTER = "router-service"
@@ -222,7 +222,7 @@ def pool_cluster(pool: Pool) -> Cluster:
 
     More attempts than members would end in an answer of Envoy's own.
     """
-    *others, last = [member_key(target) for target in pool.members]
+    *others, last = [target.key for target in pool.members]
     names = [*(_member_cluster_name(key) for key in others), f"model/{last}"]
     members = [ClusterConfigClusterEntry(name=name) for name in names]
     return Cluster(

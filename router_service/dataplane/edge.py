@@ -1,7 +1,8 @@
 """The listener that clients connect to: what it strips, what it bounds, and its routes.
 
-They follow the header that the router service sets: one route for each pool, because how often to retry is the pool's,
-and one for every single model. They match every path: the service knows the paths, and answers for the others itself.
+They follow the header that the router service sets. How often to retry depends on how many models there are to try: one
+route for each pool as it is written, one for all other orders of so many models, one for every single model. They match
+every path: the service knows the paths, and answers for the others itself.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     HttpConnectionManagerServerHeaderTransformation,
 )
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import HeaderMutation
-from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 
 from router_service.config.models import Config, Listener
 from router_service.dataplane.access_log import request_log
@@ -33,7 +34,7 @@ from router_service.dataplane.filters import edge_filters
 from router_service.dataplane.headers import ATTEMPTS_HEADER, CLIENT_MAY_NOT_SEND, DECISION_HEADERS, NO_RETRY_HEADER
 from router_service.dataplane.local_replies import EDGE_REPLIES, local_reply_config
 from router_service.dataplane.messages import extension, remove_headers, seconds, set_header
-from router_service.dataplane.pools import Pool, pools
+from router_service.dataplane.pools import pools
 from router_service.dataplane.protojson import Packed
 from router_service.extproc.wire import METADATA_NAMESPACE, UPSTREAM_HEADER
 
@@ -106,7 +107,7 @@ def _virtual_host(config: Config, listener: Listener) -> VirtualHost:
         response_headers_to_remove=[NO_RETRY_HEADER],
         response_headers_to_add=[*decision, set_header(ATTEMPTS_HEADER, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%")],
         routes=[
-            *(_pool_route(config, listener, pool) for pool in pools(config)),
+            *_pool_routes(config, listener),
             Route(
                 name="chosen",
                 match=RouteMatch(prefix="/"),
@@ -121,9 +122,39 @@ def _virtual_host(config: Config, listener: Listener) -> VirtualHost:
     )
 
 
-def _pool_route(config: Config, listener: Listener, pool: Pool) -> Route:
-    upstream = HeaderMatcher(name=UPSTREAM_HEADER, string_match=StringMatcher(exact=pool.cluster))
-    more = len(pool.members) - 1
+def _pool_routes(config: Config, listener: Listener) -> list[Route]:
+    """One for each pool, and one for all orders of so many models, whose names end in `~` and their positions."""
+    found = pools(config)
+    lengths = sorted({len(pool.members) for pool in found if not pool.is_as_written})
+    return [
+        *(
+            Route(
+                name=pool.cluster,
+                match=_upstream_is(StringMatcher(exact=pool.cluster)),
+                route=_try_each(config, listener, len(pool.members), cluster=pool.cluster),
+            )
+            for pool in found
+            if pool.is_as_written
+        ),
+        *(
+            Route(
+                name=f"orders of {length}",
+                match=_upstream_is(StringMatcher(safe_regex=RegexMatcher(regex=rf".+~\d+(\.\d+){{{length - 1}}}"))),
+                route=_try_each(config, listener, length, cluster_header=UPSTREAM_HEADER),
+            )
+            for length in lengths
+        ),
+    ]
+
+
+def _upstream_is(name: StringMatcher) -> RouteMatch:
+    return RouteMatch(prefix="/", headers=[HeaderMatcher(name=UPSTREAM_HEADER, string_match=name)])
+
+
+def _try_each(
+    config: Config, listener: Listener, models: int, *, cluster: str | None = None, cluster_header: str | None = None
+) -> RouteAction:
+    more = models - 1
     policy = RetryPolicy(
         retry_on=RETRY_ON,
         retriable_status_codes=sorted({TOO_MANY_REQUESTS, *config.routing.retry_on}),
@@ -131,8 +162,9 @@ def _pool_route(config: Config, listener: Listener, pool: Pool) -> Route:
         num_retries=more if listener.max_retries is None else min(more, listener.max_retries),
         retry_back_off=RetryPolicyRetryBackOff(base_interval=seconds(RETRY_BASE_S), max_interval=seconds(RETRY_MAX_S)),
     )
-    return Route(
-        name=pool.cluster,
-        match=RouteMatch(prefix="/", headers=[upstream]),
-        route=RouteAction(cluster=pool.cluster, timeout=seconds(listener.timeout), retry_policy=policy),
+    return RouteAction(
+        cluster=cluster,
+        cluster_header=cluster_header,
+        timeout=seconds(listener.timeout),
+        retry_policy=policy,
     )

@@ -1,7 +1,7 @@
 """Which models are tried in which order, and what Envoy needs for each: pure, without Envoy's messages.
 
-A pool's first model's id is in the body when the request leaves the edge; a later member whose id differs has it edited
-in its own internal listener.
+A cluster's first model's id is in the body when the request leaves the edge; a later member whose id differs has it
+edited in its own internal listener.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from dataclasses import dataclass
 
 from router_service.config.build import build_catalog
 from router_service.config.models import Config, ModelProvider
-from router_service.routing.catalog import WILDCARD, Target
+from router_service.routing.catalog import Target
 from router_service.routing.orders import orders
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """`cluster` is what the service answers (`catalog.Pool.upstream`); `members` has at least two."""
+    """`cluster` is what the service answers (`catalog.Pool.upstream`); `members` has at least two.
+
+    `is_as_written` says that these are all of them in the order of the file, after which the cluster is called.
+    """
 
     cluster: str
     members: tuple[Target, ...]
+    is_as_written: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +44,18 @@ class Served:
 def pools(config: Config) -> tuple[Pool, ...]:
     """Every list of models that the service may answer with: preferences', aliases', models' with fallbacks."""
     return tuple(
-        Pool(pool.upstream(order), tuple(pool.models[position] for position in order))
+        Pool(pool.upstream(order), tuple(pool.models[position] for position in order), order == pool.order)
         for pool in build_catalog(config).pools
         for order in orders(pool)
         if len(order) > 1  # one alone has a cluster of its own
     )
 
 
-def member_key(target: Target) -> str:
-    """Names the listener of one member of a pool: the entry's, or that of one model of a wildcard."""
-    return target.model if _is_one_of_many(target) else target.entry.key
-
-
-def _is_one_of_many(target: Target) -> bool:
-    """Whether this is one model of a wildcard, and not the wildcard itself, whose own listener serves many ids."""
-    return target.entry.is_wildcard and target.model_id != WILDCARD
-
-
 def served_models(config: Config) -> tuple[Served, ...]:
     """Every entry of the file, then each member of a wildcard that a pool names."""
     found = pools(config)
     edited = {
-        member_key(member)
-        for pool in found
-        for member in pool.members[1:]
-        if member.model_id != pool.members[0].model_id
+        member.key for pool in found for member in pool.members[1:] if member.model_id != pool.members[0].model_id
     }
     entries = {entry.key: entry for entry in config.model_providers}
     served = [Served(entry, entry.key, entry.key in edited) for entry in config.model_providers]
@@ -75,5 +66,5 @@ def served_models(config: Config) -> tuple[Served, ...]:
 
 
 def _wildcard_members(found: Sequence[Pool]) -> list[Target]:
-    members = {target: None for pool in found for target in pool.members if _is_one_of_many(target)}
+    members = {target: None for pool in found for target in pool.members if target.key != target.entry.key}
     return list(members)

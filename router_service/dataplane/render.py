@@ -23,7 +23,7 @@ from router_service.dataplane.clusters import (
 from router_service.dataplane.deployment import Deployment
 from router_service.dataplane.edge import edge_listener
 from router_service.dataplane.model_listeners import model_listener
-from router_service.dataplane.pools import member_key, pools, served_models
+from router_service.dataplane.pools import pools, served_models
 from router_service.dataplane.protojson import Json, Packed, to_json
 from router_service.dataplane.secrets import Credential, secret, shared_credentials
 from router_service.dataplane.status import admin_cluster, status_listener
@@ -58,7 +58,7 @@ def listeners(config: Config, deployment: Deployment, keys: dict[str, tuple[Cred
 def clusters(config: Config, deployment: Deployment) -> list[Cluster]:
     """The service, the pools, the ways to each model's listener, each provider once."""
     models = served_models(config)
-    followed = {member_key(member) for pool in pools(config) for member in pool.members[:-1]}
+    followed = {member.key for pool in pools(config) for member in pool.members[:-1]}
     providers: dict[str, Cluster] = {}
     for model in models:
         cluster = provider_cluster(endpoint(model.entry), deployment)

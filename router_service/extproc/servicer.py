@@ -9,7 +9,9 @@ The one `except Exception` of the service is here: whatever fails, the client ge
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -22,6 +24,7 @@ from router_service.extproc.stream import Answer, Ask, Continue, LastWord, Route
 from router_service.extproc.wire import build_reply, read_event
 from router_service.routing.catalog import Catalog
 from router_service.routing.decision import Decision
+from router_service.routing.ranking import Moment, Standings
 
 SERVICE_NAME = "envoy.service.ext_proc.v3.ExternalProcessor"
 
@@ -45,11 +48,16 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What one configuration means for requests; a stream keeps the rules it began with."""
+    """What one configuration means for requests; a stream keeps the rules it began with.
+
+    `standings` answers at once with what is known of the models by now; `draw` is the lot, in [0, 1).
+    """
 
     catalog: Catalog
     classifier: Classifier
     max_body_bytes: int
+    standings: Callable[[], Standings] = Standings  # nothing is known
+    draw: Callable[[], float] = random.random
 
 
 class ExternalProcessor:
@@ -71,7 +79,7 @@ class ExternalProcessor:
     async def process(self, _: object, context: grpc.aio.ServicerContext) -> None:
         """One HTTP request, from its headers to the decision."""
         rules = self.rules
-        stream = Stream(rules.catalog, rules.max_body_bytes)
+        stream = Stream(rules.catalog, rules.max_body_bytes, Moment(rules.standings(), rules.draw()))
         self._recorder.stream_opened()
         try:
             while not stream.is_done:

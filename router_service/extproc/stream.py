@@ -48,6 +48,7 @@ from router_service.routing.decision import Classification, Decision, Reason
 from router_service.routing.formats.chat import read_chat_messages
 from router_service.routing.formats.messages import read_anthropic_messages
 from router_service.routing.formats.responses import read_input
+from router_service.routing.ranking import Moment
 
 # The request headers this service reads. Envoy is told to send no others (ext_proc `forward_rules`), least of all
 # credentials.
@@ -190,6 +191,7 @@ class Stream:
 
     catalog: Catalog
     max_body_bytes: int
+    moment: Moment = field(default_factory=Moment)
     state: State = State.HEADERS
     request_id: str = ""
     _attempt_model: str = ""
@@ -282,7 +284,7 @@ class Stream:
         turns = endpoint.turns
         if turns is not None and turns.required and turns.field not in body.members:
             raise InvalidRequest(f"Missing required field '{turns.field}'.", param=turns.field)
-        decision = decide(self.catalog, body.model, endpoint.api)
+        decision = decide(self.catalog, body.model, endpoint.api, self.moment)
         if isinstance(decision, Decision):
             return self._route(decision)
         self._undecided = decision

@@ -6,6 +6,7 @@ Owns the names of things, those of Envoy's clusters among them; finding what a c
     pool/<preference>    a preference's models, tried in their order
     alias/<alias>        an alias' targets, tried in their order
     fallback/<entry>     a model and its fallbacks, tried in their order
+    <pool>~2.0.1         the same models in another order: the third, the first, the second
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from router_service.routing.api import OPENAI_COMPATIBLE, Api
+from router_service.routing.ranking import AS_WRITTEN, Order, SelectionPolicy
 
 WILDCARD = "*"
 
@@ -60,29 +62,36 @@ class Target:
     def model(self) -> str:
         return f"{self.entry.provider}/{self.model_id}"
 
+    @property
+    def key(self) -> str:
+        """Names what this model alone has, as a pool's member: the entry's key, `provider/id` for one of a wildcard."""
+        return self.model if self.entry.is_wildcard and self.model_id != WILDCARD else self.entry.key
+
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One of the user's `routing_preferences`; `models` in the order in which they are tried, never empty."""
+    """One of the user's `routing_preferences`; `models` as written, never empty; `policy` says which is tried first."""
 
     name: str
     description: str
     models: tuple[Target, ...]
     examples: tuple[str, ...] = ()
+    policy: SelectionPolicy = AS_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     """Models that are tried one after the other for one request, at least one.
 
-    `name` is the Envoy cluster that tries all of `models` as they stand.
+    `name` is the Envoy cluster that tries all of `models` as they stand; `policy` says in which order they are tried.
     """
 
     name: str
     models: tuple[Target, ...]
+    policy: SelectionPolicy = AS_WRITTEN
 
     @property
-    def order(self) -> tuple[int, ...]:
+    def order(self) -> Order:
         """All of them, as they stand."""
         return tuple(range(len(self.models)))
 
@@ -98,12 +107,14 @@ class Catalog:
     """Everything a request can be routed to.
 
     `aliases` maps an alias to its target as written (another alias, a model's name, or an auto name), `alias_targets`
-    one to several models. `fallbacks` are the models behind an entry, by its key.
+    one to several models, `alias_policies` one of these to how they are ordered. `fallbacks` are the models behind an
+    entry, by its key.
     """
 
     models: tuple[Model, ...]
     aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     alias_targets: Mapping[str, tuple[Target, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    alias_policies: Mapping[str, SelectionPolicy] = field(default_factory=lambda: MappingProxyType({}))
     fallbacks: Mapping[str, tuple[Target, ...]] = field(default_factory=lambda: MappingProxyType({}))
     preferences: tuple[Preference, ...] = ()
     default: Target | None = None
@@ -149,12 +160,16 @@ class Catalog:
     def pool_of(self, preference: Preference) -> Pool:
         """A preference's models; one alone has its fallbacks behind it."""
         models = preference.models
-        return Pool(f"pool/{preference.name}", models) if len(models) > 1 else self.alone(models[0])
+        if len(models) == 1:
+            return self.alone(models[0])
+        return Pool(f"pool/{preference.name}", models, preference.policy)
 
     def pool_of_alias(self, alias: str) -> Pool:
         """The models of an alias in `alias_targets`; one alone has its fallbacks behind it."""
         targets = self.alias_targets[alias]
-        return Pool(f"alias/{alias}", targets) if len(targets) > 1 else self.alone(targets[0])
+        if len(targets) == 1:
+            return self.alone(targets[0])
+        return Pool(f"alias/{alias}", targets, self.alias_policies.get(alias, AS_WRITTEN))
 
     @cached_property
     def pools(self) -> tuple[Pool, ...]:

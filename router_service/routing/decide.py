@@ -4,7 +4,8 @@ decide  ─► Decision                    the client named a model or an alias
         └► Undecided ─ask─► settle     nothing named (or routing.override_explicit_model): a preference, else …
 
 Models that do not take the client's API are left out wherever several stand ready. A model that the client names itself
-is never replaced: if that one does not take it, the request is refused.
+is never replaced: if that one does not take it, the request is refused. Those that are left are ranked in the `Moment`
+of the decision, where they have a selection policy.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from router_service.routing.api import CONVERSATIONS, Api
 from router_service.routing.catalog import Catalog, Pool, Target
 from router_service.routing.decision import Classification, Decision, Reason, Source
 from router_service.routing.orders import order_for
+from router_service.routing.ranking import Moment, Prefer
 from router_service.routing.resolve import Auto, Named, resolve
 
+_ANY_MOMENT = Moment()
 _MOST_NAMED = 3  # models of one kind in an error
 
 
@@ -28,9 +31,12 @@ class Undecided:
 
     api: Api = Api.CHAT
     named: Named | None = None
+    moment: Moment = _ANY_MOMENT
 
 
-def decide(catalog: Catalog, requested: str | None, api: Api = Api.CHAT) -> Decision | Undecided:
+def decide(
+    catalog: Catalog, requested: str | None, api: Api = Api.CHAT, moment: Moment = _ANY_MOMENT
+) -> Decision | Undecided:
     """The first step. Raises UnknownModel, InvalidRequest or UnsupportedApi for a name that cannot be served."""
     match resolve(catalog, requested):
         case Auto():
@@ -38,36 +44,54 @@ def decide(catalog: Catalog, requested: str | None, api: Api = Api.CHAT) -> Deci
                 raise InvalidRequest(
                     "This path is routed by name only: set 'model' to a model or an alias.", param="model"
                 )
-            return Undecided(api)
+            return Undecided(api, moment=moment)
         case Named() as named:
             if catalog.override_explicit_model and api in CONVERSATIONS:
-                return Undecided(api, named)
-            return _named(catalog, named, api)
+                return Undecided(api, named, moment)
+            return _named(catalog, named, api, moment)
 
 
 def settle(catalog: Catalog, undecided: Undecided, classification: Classification) -> Decision:
     """The second step. Raises NoDefault or UnsupportedApi when neither a preference nor a default has a model."""
-    api = undecided.api
+    api, moment = undecided.api, undecided.moment
     if classification.route is not None:
         route = classification.route
         pool = catalog.pool_of(catalog.preferences_by_name[route])
         return _decision(
-            catalog, pool, api, Source.PREFERENCE, Reason.MATCHED, route=route, classification=classification
+            catalog,
+            pool,
+            api,
+            Source.PREFERENCE,
+            Reason.MATCHED,
+            moment=moment,
+            route=route,
+            classification=classification,
         )
     if undecided.named is not None:
-        return _named(catalog, undecided.named, api, classification)
+        return _named(catalog, undecided.named, api, moment, classification)
     if catalog.default is None:
         raise _no_default(catalog)
     pool = catalog.alone(catalog.default)
-    return _decision(catalog, pool, api, Source.DEFAULT, classification.reason, classification=classification)
+    return _decision(
+        catalog, pool, api, Source.DEFAULT, classification.reason, moment=moment, classification=classification
+    )
 
 
-def _named(catalog: Catalog, named: Named, api: Api, classification: Classification | None = None) -> Decision:
+def _named(
+    catalog: Catalog, named: Named, api: Api, moment: Moment, classification: Classification | None = None
+) -> Decision:
     if named.alias is None and api not in named.target.entry.apis:
         raise _unsupported_api(catalog, [named.target], api)
     source = Source.ALIAS if named.alias else Source.MODEL
     return _decision(
-        catalog, named.pool, api, source, Reason.REQUESTED, route=named.alias, classification=classification
+        catalog,
+        named.pool,
+        api,
+        source,
+        Reason.REQUESTED,
+        moment=moment,
+        route=named.alias,
+        classification=classification,
     )
 
 
@@ -78,10 +102,11 @@ def _decision(
     source: Source,
     reason: Reason,
     *,
+    moment: Moment,
     route: str | None = None,
     classification: Classification | None = None,
 ) -> Decision:
-    order = order_for(pool, api)
+    order = order_for(pool, api, moment)
     if not order:
         raise _unsupported_api(catalog, pool.models, api)
     first, *behind = (pool.models[position] for position in order)
@@ -93,6 +118,7 @@ def _decision(
         route=route,
         classification=classification,
         behind=tuple(behind),
+        ranked_by=pool.policy.prefer if behind else Prefer.NONE,
     )
 
 

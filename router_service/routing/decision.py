@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from router_service.routing.catalog import Target
+from router_service.routing.ranking import Prefer
 
 
 class Source(StrEnum):
@@ -86,6 +87,7 @@ class Decision:
     `upstream` is the Envoy cluster: one model's, or a pool's, whose first is `target` and whose others are `behind`.
     `route` is the preference's name, or the alias as the client wrote it.
     `classification` is there when a classifier was asked.
+    `ranked_by` is what put `target` and those behind it in order.
     """
 
     target: Target
@@ -95,6 +97,7 @@ class Decision:
     route: str | None = None
     classification: Classification | None = None
     behind: tuple[Target, ...] = ()
+    ranked_by: Prefer = Prefer.NONE
 
     @property
     def model(self) -> str:

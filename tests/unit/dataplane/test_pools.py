@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router_service.dataplane.pools import member_key, pools, served_models
+from router_service.dataplane.pools import pools, served_models
 from tests.unit.dataplane.rendered import config_of
 
 
@@ -20,7 +20,7 @@ def test_a_pool_keeps_the_order_of_its_preference() -> None:
         {"model": "a/x"}, {"model": "b/y", "name": "why"}, routing_preferences=[preference("two", "why", "a/x")]
     )
     [pool] = pools(config)
-    assert (pool.cluster, [member_key(target) for target in pool.members]) == ("pool/two", ["why", "a/x"])
+    assert (pool.cluster, [target.key for target in pool.members]) == ("pool/two", ["why", "a/x"])
 
 
 def test_a_pool_has_a_cluster_for_each_choice_of_its_members_that_an_api_makes() -> None:
@@ -67,10 +67,20 @@ def test_a_wildcard_with_fallbacks_is_the_first_of_its_pool_with_its_own_listene
     config = config_of({"model": "w/*", "fallbacks": ["a/x", "v/one"]}, {"model": "a/x"}, {"model": "v/*"})
     [pool] = pools(config)
     assert pool.cluster == "fallback/w/*"
-    assert [member_key(target) for target in pool.members] == ["w/*", "a/x", "v/one"]
+    assert [target.key for target in pool.members] == ["w/*", "a/x", "v/one"]
     assert {model.entry.key: model.edits_model for model in served_models(config)} == {
         "w/*": False,
         "a/x": True,
         "v/*": False,
         "v/one": True,
     }
+
+
+def test_a_pool_with_a_policy_has_a_cluster_for_every_order_and_its_first_may_come_later() -> None:
+    ranked = {**preference("two", "a/x", "b/y"), "selection_policy": {"prefer": "random"}}
+    config = config_of({"model": "a/x"}, {"model": "b/y"}, routing_preferences=[ranked])
+    assert [(pool.cluster, [target.key for target in pool.members]) for pool in pools(config)] == [
+        ("pool/two", ["a/x", "b/y"]),
+        ("pool/two~1.0", ["b/y", "a/x"]),
+    ]
+    assert [model.edits_model for model in served_models(config)] == [True, True]

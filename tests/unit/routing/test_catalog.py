@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router_service.routing.catalog import Catalog, Model, Pool, Preference, Target
+from router_service.routing.ranking import AS_WRITTEN, Prefer, SelectionPolicy
 
 A, B, C = (Target(Model(f"p/{id_}", "p", id_), id_) for id_ in "abc")
 WILD = Model("w/*", "w", "*")
@@ -42,3 +43,18 @@ def test_the_fallbacks_of_a_wildcard_are_one_pool_for_all_of_its_members() -> No
     catalog = Catalog(models=(WILD, A.entry), preferences=(Preference("x", "", (one,)),), fallbacks={"w/*": (A,)})
     assert catalog.pools == (Pool("fallback/w/*", (Target(WILD, "*"), A)),)
     assert catalog.alone(one).upstream((0, 1)) == catalog.alone(other).upstream((0, 1)) == "fallback/w/*"
+
+
+def test_the_policy_of_a_preference_or_an_alias_is_its_pools() -> None:
+    cheapest, by_lot = SelectionPolicy(Prefer.CHEAPEST), SelectionPolicy(Prefer.RANDOM, (1.0, 3.0))
+    catalog = Catalog(
+        models=(A.entry, B.entry, C.entry),
+        alias_targets={"two": (A, B), "other": (B, A)},
+        alias_policies={"two": by_lot},
+        preferences=(Preference("both", "", (B, C), policy=cheapest), Preference("one", "", (A,), policy=cheapest)),
+    )
+    assert {pool.name: pool.policy for pool in catalog.pools} == {
+        "pool/both": cheapest,
+        "alias/two": by_lot,
+        "alias/other": AS_WRITTEN,
+    }

@@ -11,6 +11,7 @@ from router_service.routing.api import CONVERSATIONS, OPENAI_COMPATIBLE, Api
 from router_service.routing.catalog import Catalog, Model, Preference, Target
 from router_service.routing.decide import Undecided, decide, settle
 from router_service.routing.decision import Classification, Decision, Reason, Source
+from router_service.routing.ranking import Moment, Prefer, SelectionPolicy, Standings
 
 SMALL, LARGE, CODE = (Target(Model(f"openai/{id_}", "openai", id_), id_) for id_ in ("small", "large", "code"))
 CATALOG = Catalog(
@@ -174,3 +175,28 @@ def test_a_decision_names_the_models_behind_the_first() -> None:
     fast = decide(MIXED, "fast")
     assert isinstance(fast, Decision)
     assert (fast.target, fast.behind) == (SMALL, (CODE, CLAUDE))
+
+
+def test_a_pool_with_a_policy_begins_with_what_ranks_first_at_that_moment() -> None:
+    cheapest = replace(CATALOG.preferences[0], policy=SelectionPolicy(Prefer.CHEAPEST))
+    catalog = replace(CATALOG, preferences=(cheapest,))
+    moment = Moment(Standings(prices={"openai/large": 1.0, "openai/code": 2.0}))
+    decision = settle(catalog, Undecided(moment=moment), MATCHED)
+    assert (decision.target, decision.behind, decision.ranked_by) == (LARGE, (CODE,), Prefer.CHEAPEST)
+    assert decision.upstream == "pool/code generation~1.0"
+    assert settle(catalog, Undecided(), MATCHED).upstream == "pool/code generation"
+
+
+def test_an_alias_draws_its_lot() -> None:
+    catalog = replace(
+        CATALOG,
+        alias_targets={"any of two": (SMALL, LARGE)},
+        alias_policies={"any of two": SelectionPolicy(Prefer.RANDOM)},
+    )
+    decisions = [decide(catalog, "any of two", Api.CHAT, Moment(draw=draw)) for draw in (0.0, 0.9)]
+    assert [decision.target for decision in decisions if isinstance(decision, Decision)] == [SMALL, LARGE]
+
+
+def test_what_was_not_ranked_does_not_say_so() -> None:
+    decision = settle(CATALOG, Undecided(), MATCHED)
+    assert (decision.behind, decision.ranked_by) == ((LARGE,), Prefer.NONE)

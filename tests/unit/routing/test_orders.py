@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from router_service.routing.api import OPENAI_COMPATIBLE, Api
 from router_service.routing.catalog import Model, Pool, Target
 from router_service.routing.orders import order_for, orders
+from router_service.routing.ranking import Moment, Prefer, SelectionPolicy, Standings
 
 OPENAI = frozenset({*OPENAI_COMPATIBLE, Api.RESPONSES})
 ANTHROPIC = frozenset({*OPENAI_COMPATIBLE, Api.MESSAGES})
@@ -32,7 +33,7 @@ def pool_of(*apis: frozenset[Api]) -> Pool:
     ],
 )
 def test_a_model_that_does_not_take_the_api_is_left_out(pool: Pool, api: Api, order: tuple[int, ...]) -> None:
-    assert order_for(pool, api) == order
+    assert order_for(pool, api, Moment()) == order
 
 
 @pytest.mark.parametrize(
@@ -52,5 +53,22 @@ def test_every_order_that_a_request_gets_is_among_the_orders(apis: list[frozense
     # Invariant: `orders` is exactly what `order_for` gives for some API, each once; none is empty.
     pool = pool_of(*apis)
     found = orders(pool)
-    assert set(found) == {order_for(pool, api) for api in Api} - {()}
+    assert set(found) == {order_for(pool, api, Moment()) for api in Api} - {()}
     assert len(set(found)) == len(found)
+
+
+@given(
+    st.lists(st.frozensets(st.sampled_from(Api)), min_size=1, max_size=6),
+    st.sampled_from(Prefer),
+    st.dictionaries(st.integers(0, 5).map("p/{}".format), st.floats(0, 9)),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_however_models_rank_those_that_take_the_api_have_a_cluster(
+    apis: list[frozenset[Api]], prefer: Prefer, known: dict[str, float], draw: float
+) -> None:
+    # Invariant: what ranks at any moment for any API is among the `orders`, and leaves nobody else out.
+    pool = replace(pool_of(*apis), policy=SelectionPolicy(prefer))
+    for api in Api:
+        order = order_for(pool, api, Moment(Standings(known, known, 0.05), draw))
+        assert sorted(order) == [position for position, each in enumerate(apis) if api in each]
+        assert order in {*orders(pool), ()}
