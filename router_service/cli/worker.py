@@ -36,6 +36,6 @@ def run(args: argparse.Namespace) -> int:
     metrics = Metrics()
     settings = LogSettings(Format(args.log_format), Level(args.log_level), args.colour)
     with log_to_stdout(settings, metrics.log_lines_dropped) as log:
-        loaded = load(args.config, os.environ, provider_keys=False)
+        loaded = load(args.config, os.environ, provider_keys=False, price_files=False)
         asyncio.run(run_worker(loaded, str(args.listen), metrics, log, reflection=args.reflection))
     return 0

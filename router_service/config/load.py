@@ -1,9 +1,9 @@
 """A configuration file, from its path to everything the service needs, or to every problem it has.
 
-The only module of this package that reads files: the configuration, and what its `router.embedded.fit` names. The way:
-text → positioned tree (`document`) → newest shape (`migrate`) → typed values (`validate`) → secrets (`environment`) →
-checks between sections (`references`, `addresses`) → catalogue (`build`). Each step reports and goes on with what is
-left, so that one run shows every problem.
+The only module of this package that reads files: the configuration, and what its `router.embedded.fit` and its
+sources of prices name. The way: text → positioned tree (`document`) → newest shape (`migrate`) → typed values
+(`validate`) → secrets (`environment`) → checks between sections (`references`, `addresses`, `selection` …) → catalogue
+(`build`). Each step reports and goes on with what is left, so that one run shows every problem.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from router_service.config import addresses, environment, preferences, prompt_budget, references
+from router_service.config import addresses, environment, preferences, prompt_budget, references, selection
 from router_service.config.build import build_catalog
 from router_service.config.document import Node, parse
 from router_service.config.fitted import Fitted, fingerprint, read_fitted
@@ -44,16 +44,26 @@ class Loaded:
     description_lines: tuple[int, ...] = field(default=(), compare=False)  # an older shape has them elsewhere
 
 
-def load(path: str | Path, environ: Mapping[str, str], *, provider_keys: bool = True) -> Loaded:
+def load(
+    path: str | Path, environ: Mapping[str, str], *, provider_keys: bool = True, price_files: bool = True
+) -> Loaded:
     """The file at `path`, with `$NAME` taken from `environ`. Raises ConfigError with every problem of the file.
 
-    Without `provider_keys` those are never read: routing does not need them, Envoy has them.
+    Without `provider_keys` those are never read: routing does not need them, Envoy has them. Without `price_files` a
+    mistake in one is no reason to refuse: they are read while serving.
     """
-    return loads(_read(Path(path)), environ, file=str(path), provider_keys=provider_keys)
+    return loads(_read(Path(path)), environ, file=str(path), provider_keys=provider_keys, price_files=price_files)
 
 
-def loads(text: str, environ: Mapping[str, str], *, file: str = "config", provider_keys: bool = True) -> Loaded:
-    """Like `load`, from the text itself; `file` names it in the problems."""
+def loads(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    file: str = "config",
+    provider_keys: bool = True,
+    price_files: bool = True,
+) -> Loaded:
+    """Like `load`, from the text itself; `file` names it in the problems, and says where files beside it are."""
     root, problems = parse(text)
     if root is None or root.value is None:
         todo = "write at least model_providers; examples/demo.yaml is a start"
@@ -63,7 +73,8 @@ def loads(text: str, environ: Mapping[str, str], *, file: str = "config", provid
         problems.append(Problem("", what, "write `model_providers:` and its entries", root.line))
         raise ConfigError(file, _in_order(problems))
     root, found = migrate(root)
-    return _loaded(root, [*problems, *found], environ, file, environ if provider_keys else environment.Unread())
+    secrets = environ if provider_keys else environment.Unread()
+    return _loaded(root, [*problems, *found], environ, file, secrets, price_files=price_files)
 
 
 def load_routes(path: str | Path) -> Loaded:
@@ -79,11 +90,11 @@ def load_routes(path: str | Path) -> Loaded:
         if key != "routing_preferences":
             what = "is not read from a file of routes"
             problems.append(Problem(node.path, what, "remove it, or name the file with --config", node.line))
-    return _loaded(_with_a_model(root.entries["routing_preferences"]), problems, {}, str(path), {})
+    return _loaded(_with_a_model(root.entries["routing_preferences"]), problems, {}, str(path), {}, price_files=False)
 
 
 def _with_a_model(preferences: Node) -> Node:
-    """A configuration around a list of preferences, which all name the one model it has."""
+    """A configuration around a list of preferences, which all name the one model it has, and so need no policy."""
     model = Node("openai/not-served", 0, "")
     models = Node((model,), 0, "")
     yes = Node(value=True, line=0, path="")
@@ -91,11 +102,17 @@ def _with_a_model(preferences: Node) -> Node:
     value = preferences.value
     if isinstance(value, tuple):
         value = tuple(
-            replace(entry, value={**entry.value, "models": models}) if isinstance(entry.value, Mapping) else entry
+            replace(entry, value={**_without_policy(entry), "models": models})
+            if isinstance(entry.value, Mapping)
+            else entry
             for entry in value
         )
     entries = {"model_providers": Node((provider,), 0, ""), "routing_preferences": replace(preferences, value=value)}
     return Node(entries, 0, "")
+
+
+def _without_policy(preference: Node) -> Mapping[str, Node]:
+    return {key: node for key, node in preference.entries.items() if key != "selection_policy"}
 
 
 def _loaded(
@@ -104,6 +121,8 @@ def _loaded(
     environ: Mapping[str, str],
     file: str,
     provider_environ: Mapping[str, str],
+    *,
+    price_files: bool,
 ) -> Loaded:
     """From a tree in the newest shape; `problems` are those found so far."""
     report = Report(root)
@@ -118,12 +137,14 @@ def _loaded(
     addresses.check(validated.config, report)
     prompt_budget.check(validated.config, report)
     fitted = _fitted(validated.config, Path(file).parent, report)
+    config = selection.with_absolute_files(resolved.config, Path(file).parent)
+    selection.check(config, report, _read if price_files else None)
     count = len(validated.config.routing_preferences)
     lines = tuple(report.line(("routing_preferences", index, "description")) for index in range(count))
     problems = _in_order([*problems, *report.problems])
     if any(problem.severity == "error" for problem in problems):
         raise ConfigError(file, problems)
-    return Loaded(resolved.config, build_catalog(resolved.config), tuple(problems), resolved.missing, fitted, lines)
+    return Loaded(config, build_catalog(config), tuple(problems), resolved.missing, fitted, lines)
 
 
 def _fitted(config: Config, folder: Path, report: Report) -> Fitted | None:

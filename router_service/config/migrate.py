@@ -12,6 +12,8 @@ happen, because a guard or a limit that silently does nothing is worse than an e
     endpoint: host:port + protocol             base_url: protocol://host:port
     routing_preferences, usage in a provider   routing_preferences at the top, with `models`
     overrides.llm_routing_model: plano/NAME    router: {backend: vllm, url: its base_url, model: NAME}
+    metrics source, type: prometheus_metrics   type: latency, provider: prometheus
+    metrics source, type: digitalocean_pricing type: cost, provider: digitalocean
 """
 
 from __future__ import annotations
@@ -30,6 +32,12 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:-[a-z]+)?")
 
 _OWN_PROVIDERS = frozenset({"arch", "plano"})  # that product's own routing and orchestration models
 _OWN_ROUTING_MODELS = ("Plano-Orchestrator", "Arch-Router")  # what it asks where the file names none
+OLD_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "prometheus_metrics": {"type": "latency", "provider": "prometheus"},
+        "digitalocean_pricing": {"type": "cost", "provider": "digitalocean"},
+    }
+)
 _OLD_INTERFACES: Mapping[str, str] = MappingProxyType({"claude": "anthropic"})
 
 
@@ -43,6 +51,7 @@ def migrate(root: Node) -> tuple[Node, list[Problem]]:
     file.listeners()
     routing_models = file.providers(endpoints)
     file.router(routing_models)
+    file.metrics_sources()
     return replace(root, value=file.sections), file.problems
 
 
@@ -224,6 +233,28 @@ class _File:
                 "names a routing model without an address here; the embedded classifier is used",
                 "for a model server of your own set router.backend and router.url",
             )
+
+    def metrics_sources(self) -> None:
+        node = self.sections.get("model_metrics_sources")
+        if node is None or not isinstance(node.value, tuple):
+            return
+        self.sections["model_metrics_sources"] = replace(
+            node, value=tuple(found for item in node.items if (found := self._metrics_source(item)) is not None)
+        )
+
+    def _metrics_source(self, item: Node) -> Node | None:
+        kind = item.entries.get("type")
+        if kind is None or kind.text is None:
+            return item
+        if kind.text == "cost_metrics":
+            self.error(
+                kind,
+                "is a service of prices, which is not asked",
+                "write a file of prices: {type: cost, file: NAME}",
+            )
+            return None
+        renamed = {key: replace(kind, value=value) for key, value in OLD_SOURCES.get(kind.text, {}).items()}
+        return replace(item, value={**item.entries, **renamed})
 
     def _without(self, entries: Mapping[str, Node], section: str) -> dict[str, Node]:
         """The entries of a section less those that are not served, each of which is a warning."""

@@ -153,6 +153,37 @@ class RoutingPreference(Section):
     selection_policy: SelectionPolicy = Field(default_factory=SelectionPolicy, description="How the pool is ordered.")
 
 
+class MetricsSource(Section):
+    type: Literal["cost", "latency"] = Field(description="What it says of models: `cost` or `latency`.")
+    provider: Literal["models.dev", "digitalocean", "prometheus", "envoy"] | None = Field(
+        None,
+        description="Who says it. Costs: the catalogue of `models.dev` or `digitalocean`. Latencies: a query to "
+        "`prometheus`, or what `envoy` measured: the median time to the first byte over ten minutes.",
+    )
+    file: str | None = Field(
+        None,
+        min_length=1,
+        description="For costs, in place of `provider`: a file of prices. Its path is relative to this file's.",
+    )
+    url: str | None = Field(
+        None,
+        description="Where the provider is: the whole URL of a catalogue in its shape, the base URL of Prometheus, the "
+        "admin address of Envoy. Prometheus has no default; Envoy's is `http://127.0.0.1:9901`.",
+    )
+    query: str | None = Field(
+        None, min_length=1, description="For `prometheus`: PromQL with one number for each model, in seconds."
+    )
+    label: str = Field("model_name", min_length=1, description="For `prometheus`: the label that names the model.")
+    refresh_interval: Duration | None = Field(
+        None,
+        description="How often it is read again: by default 1h for a catalogue, 1m for `prometheus`, 10s for `envoy`, "
+        "1s for a file.",
+    )
+    model_aliases: dict[str, str] = Field(
+        default_factory=dict, description="For a catalogue: what it calls a model, and that model's name here."
+    )
+
+
 class Cache(Section):
     ttl: Duration = Field(0.0, description="How long the same question is answered from memory; 0 asks each time.")
     entries: int = Field(10_000, ge=1, description="Answers kept; the one not used for longest goes first.")
@@ -262,6 +293,11 @@ class Config(Section):
     )
     routing_preferences: list[RoutingPreference] = Field(
         default_factory=list, description="Kinds of requests and the models that should serve them."
+    )
+    model_metrics_sources: list[MetricsSource] = Field(
+        default_factory=list,
+        description="Prices and latencies, which `selection_policy` ranks models by. Where several have a price, the "
+        "first one counts.",
     )
     router: Router = Field(default_factory=Router, description="The classifier.")
     routing: Routing = Field(default_factory=Routing, description="How the three ways of routing combine.")

@@ -23,7 +23,6 @@ NOT_SERVED: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "error_target": "errors are answered to the client",
             "state_storage": "no conversation is stored",
             "prompt_caching": "no cache markers are added",
-            "model_metrics_sources": "no prices or latencies are read",
             "tracing": "no traces are sent",
             "mode": "this is always a model gateway",
             "listener": "requests are taken where `listeners` says",

@@ -31,7 +31,6 @@ def check(config: Config, report: Report) -> None:
         )
     _check_lengths(preferences, report)
     _check_likeness(preferences[:_MOST_COMPARED], report)
-    _check_selection_policies(preferences, report)
 
 
 def _check_names(preferences: Sequence[RoutingPreference], report: Report) -> None:
@@ -76,14 +75,4 @@ def _check_likeness(preferences: Sequence[RoutingPreference], report: Report) ->
                 ("routing_preferences", other, "description"),
                 f"says nearly the same as line {line}, so either may be chosen",
                 "say what tells them apart, or join the two",
-            )
-
-
-def _check_selection_policies(preferences: Sequence[RoutingPreference], report: Report) -> None:
-    for index, preference in enumerate(preferences):
-        if preference.selection_policy.prefer != "none":
-            report.warn(
-                ("routing_preferences", index, "selection_policy", "prefer"),
-                "needs prices or latencies, which are not read: the models are tried in the order written",
-                "write them in the order you want, and prefer: none",
             )

@@ -35,6 +35,10 @@ class Report:
         """Whether some value of that key was left out."""
         return any(path.endswith(f".{key}") for path in self._left_out)
 
+    def has_left_out_in(self, section: str) -> bool:
+        """Whether some value of that section was left out."""
+        return any(path.startswith(section) for path in self._left_out)
+
     def line(self, location: Location) -> int:
         return self.where(location)[0]
 

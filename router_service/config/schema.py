@@ -7,8 +7,10 @@ What only `check` can know (names that exist, one default, free ports) is not in
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
-from router_service.config.models import Config
+from router_service.config.migrate import OLD_SOURCES
+from router_service.config.models import Config, MetricsSource
 from router_service.config.not_served import NOT_SERVED
 
 JsonObject = dict[str, object]
@@ -40,6 +42,8 @@ def json_schema() -> JsonObject:
             "llm_provider": _old("string", "Write router."),
         }
     )
+    kind = _object(definitions, "MetricsSource", "properties", "type")
+    kind["enum"] = [*get_args(MetricsSource.model_fields["type"].annotation), *OLD_SOURCES]
     _object(top, "model_aliases")["additionalProperties"] = {
         "anyOf": [{"$ref": "#/$defs/ModelAlias"}, {"type": "string", "minLength": 1}]
     }

@@ -46,13 +46,23 @@ class SelectionPolicy:
 AS_WRITTEN = SelectionPolicy()
 
 
+# A chat reads about three tokens, the conversation so far, for each that it writes; published comparisons of prices
+# blend them in the same proportion.
+INPUT_TOKENS, OUTPUT_TOKENS = 3, 1
+
+
+def blended_price(input_price: float, output_price: float) -> float:
+    """One price of a model's two, in their unit."""
+    return (INPUT_TOKENS * input_price + OUTPUT_TOKENS * output_price) / (INPUT_TOKENS + OUTPUT_TOKENS)
+
+
 @dataclass(frozen=True, slots=True)
 class Standings:
     """What is known of the models, each by its `Target.key`.
 
-    `prices` are US dollars per million tokens, `latencies_s` seconds to an answer's first byte, if its source says so:
-    only which is less matters. `explored` is the share of requests for the fastest model that begin with one
-    that has not been measured, where only requests measure.
+    `prices` are US dollars per million tokens (`blended_price`), `latencies_s` seconds to an answer's first byte, if
+    their source says so: only which is less matters. `explored` is the share of requests for the fastest model that
+    begin with one that has not been measured, where only requests measure.
     """
 
     prices: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

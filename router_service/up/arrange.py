@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from router_service.config.load import Loaded
-from router_service.config.models import Config, ModelAlias, ModelProvider, RoutingPreference
+from router_service.config.models import Config, ModelAlias, ModelProvider, RoutingPreference, SelectionPolicy
 from router_service.errors import RequestError
 from router_service.routing.catalog import Catalog
 from router_service.routing.resolve import Named, find_model, resolve
@@ -109,8 +109,14 @@ def leave_out(config: Config, catalog: Catalog, keys: frozenset[str]) -> tuple[C
     def kept(names: Sequence[str]) -> list[str]:
         return [name for name in names if find_model(catalog, name).entry.key not in keys]
 
+    def weighed(policy: SelectionPolicy) -> SelectionPolicy:
+        return policy.model_copy(update={"weights": {name: policy.weights[name] for name in kept([*policy.weights])}})
+
     preferences = [
-        preference.model_copy(update={"models": kept(preference.models)}) for preference in config.routing_preferences
+        preference.model_copy(
+            update={"models": kept(preference.models), "selection_policy": weighed(preference.selection_policy)}
+        )
+        for preference in config.routing_preferences
     ]
     consequences += [
         f'preference "{preference.name}" is left out: none of its models has a key'
@@ -118,7 +124,9 @@ def leave_out(config: Config, catalog: Catalog, keys: frozenset[str]) -> tuple[C
         if not preference.models
     ]
     aliases = {
-        name: alias.model_copy(update={"targets": kept(alias.targets)})
+        name: alias.model_copy(
+            update={"targets": kept(alias.targets), "selection_policy": weighed(alias.selection_policy)}
+        )
         for name, alias in config.model_aliases.items()
         if _alias_is_kept(catalog, name, keys)
     }
