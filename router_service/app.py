@@ -7,6 +7,7 @@ processor, gRPC health, and (asked for) reflection.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -24,6 +25,8 @@ from router_service.errors import SetupError
 from router_service.extproc import servicer
 from router_service.extproc.servicer import SERVICE_NAME, ExternalProcessor, Rules
 from router_service.routing.catalog import Catalog
+from router_service.routing.ranking import Standings
+from router_service.selection.opening import kept_up_to_date, open_selection
 from router_service.telemetry.logs import Log
 from router_service.telemetry.metrics import Metrics
 from router_service.telemetry.recorder import Recorder
@@ -36,7 +39,15 @@ MESSAGE_OVERHEAD_BYTES = 64 * 1024
 class Worker:
     """One gRPC server; `start`, then `drain` when it is to end."""
 
-    def __init__(self, config: Config, catalog: Catalog, classifier: Classifier, recorder: servicer.Recorder) -> None:
+    def __init__(
+        self,
+        config: Config,
+        catalog: Catalog,
+        classifier: Classifier,
+        recorder: servicer.Recorder,
+        *,
+        standings: Callable[[], Standings] = Standings,
+    ) -> None:
         self._service = config.service
         limit = config.limits.max_body_bytes + MESSAGE_OVERHEAD_BYTES
         self._server = grpc.aio.server(
@@ -46,7 +57,7 @@ class Worker:
                 ("grpc.so_reuseport", 0),  # two workers on one port are a mistake, not a feature
             ]
         )
-        rules = Rules(catalog, classifier, config.limits.max_body_bytes)
+        rules = Rules(catalog, classifier, config.limits.max_body_bytes, standings)
         self._server.add_generic_rpc_handlers([ExternalProcessor(rules, recorder).handler()])
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -73,14 +84,24 @@ class Worker:
 async def run_worker(loaded: Loaded, address: str, metrics: Metrics, log: Log, *, reflection: bool = False) -> None:
     """One worker's life: serve at `address` until a signal comes, then drain. Raises SetupError where it cannot."""
     stop = stop_signal()
-    async with open_classifier(
-        loaded.config,
-        loaded.catalog,
-        open_embedded=lambda: open_embedded(loaded),
-        watcher=ModelServerLog(log, loaded.config.router.model),
-        meter=metrics,
-    ) as classifier:
-        worker = Worker(loaded.config, loaded.catalog, classifier, Recorder(metrics, log))
+    async with (
+        open_classifier(
+            loaded.config,
+            loaded.catalog,
+            open_embedded=lambda: open_embedded(loaded),
+            watcher=ModelServerLog(log, loaded.config.router.model),
+            meter=metrics,
+        ) as classifier,
+        open_selection(loaded.config, loaded.catalog, SourceRecorder(metrics, log)) as selection,
+        kept_up_to_date(selection),
+    ):
+        worker = Worker(
+            loaded.config,
+            loaded.catalog,
+            classifier,
+            Recorder(metrics, log),
+            standings=lambda: selection.standings,
+        )
         if reflection:
             worker.reflect()
         try:
@@ -121,3 +142,21 @@ class ModelServerLog:
 
     def lost(self, address: str, why: str) -> None:
         self._log.warning("model_server_lost", address=address or None, cause=why)
+
+
+class SourceRecorder:
+    """Metrics of every reading of a source of prices or latencies, and a log line when it is found or lost."""
+
+    def __init__(self, metrics: Metrics, log: Log) -> None:
+        self._metrics = metrics
+        self._log = log
+
+    def source_read(self, source: str, models: int, at: float, *, is_new: bool) -> None:
+        self._metrics.source_read(source, models, at)
+        if is_new:
+            self._log.info("metrics_source_read", provider=source, models=models)
+
+    def source_failed(self, source: str, why: str, *, is_new: bool) -> None:
+        self._metrics.source_failed(source)
+        if is_new:
+            self._log.warning("metrics_source_failed", provider=source, cause=why)

@@ -8,6 +8,7 @@ which are measured with the embedded encoder whatever classifies. Exit code 0 if
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -15,13 +16,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router_service.cli.options import wants_colour
+from router_service.cli.ranking_report import in_turn
 from router_service.config.load import Loaded, load
 from router_service.config.models import Router
 from router_service.config.providers import Auth, endpoint
 from router_service.config.service import TcpAddress
 from router_service.errors import ConfigError, Problem, SetupError, format_problem
-from router_service.routing.catalog import Catalog, Pool, Target
+from router_service.routing.catalog import Catalog, Target
+from router_service.routing.ranking import Prefer, Standings
 from router_service.routing.resolve import Auto, Named, resolve
+from router_service.selection.opening import open_selection
+from router_service.selection.poller import Unwatched
 from router_service.telemetry.console import Paint, Style, painter
 
 if TYPE_CHECKING:
@@ -97,6 +102,11 @@ def _as_json(file: str, problems: Sequence[Problem], loaded: Loaded | None, guid
                 **{name: _names(targets) for name, targets in loaded.catalog.alias_targets.items()},
             },
             "fallbacks": {key: _names(targets) for key, targets in loaded.catalog.fallbacks.items()},
+            "selection": {
+                pool.name: {"prefer": pool.policy.prefer, "weights": list(pool.policy.weights)}
+                for pool in loaded.catalog.pools
+                if pool.policy.prefer is not Prefer.NONE
+            },
             "preferences": {preference.name: _names(preference.models) for preference in loaded.catalog.preferences},
             "classifier": loaded.config.router.backend,
             "missing": {key: list(variables) for key, variables in loaded.missing.items()},
@@ -133,10 +143,14 @@ def _summary(file: str, loaded: Loaded, paint: Paint) -> str:
     lines += _table("listens on", [(str(TcpAddress(at.address, at.port)),) for at in loaded.config.listeners])
     lines += _table("models", _models(loaded))
     catalog = loaded.catalog
-    lines += _table("aliases", [(alias, f"→ {_meaning(catalog, alias)}") for alias in catalog.alias_names])
+    standings = asyncio.run(_prices_of_files(loaded))
+    lines += _table("aliases", [(alias, f"→ {_meaning(catalog, alias, standings)}") for alias in catalog.alias_names])
     lines += _table(
         "preferences",
-        [(preference.name, f"→ {_in_turn(catalog.pool_of(preference))}") for preference in catalog.preferences],
+        [
+            (preference.name, f"→ {in_turn(catalog.pool_of(preference), standings)}")
+            for preference in catalog.preferences
+        ],
     )
     lines += _table("classifier", [(_classifier(loaded.config.router),)] if catalog.preferences else [])
     return "\n".join(lines)
@@ -167,16 +181,19 @@ def _models(loaded: Loaded) -> list[tuple[str, ...]]:
     return rows
 
 
-def _meaning(catalog: Catalog, alias: str) -> str:
+async def _prices_of_files(loaded: Loaded) -> Standings:
+    """What is known without asking anybody."""
+    async with open_selection(loaded.config, loaded.catalog, Unwatched(), only_files=True) as selection:
+        await asyncio.gather(*(poller.poll() for poller in selection.pollers))
+        return selection.standings
+
+
+def _meaning(catalog: Catalog, alias: str, standings: Standings) -> str:
     match resolve(catalog, alias):
         case Named(pool):
-            return _in_turn(pool)
+            return in_turn(pool, standings)
         case Auto():
             return "the preference that fits"
-
-
-def _in_turn(pool: Pool) -> str:
-    return ", then ".join(_names(pool.models))
 
 
 def _names(targets: Sequence[Target]) -> list[str]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import random
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,6 +27,7 @@ from router_service.classify.facts import Facts
 from router_service.classify.opening import open_classifier
 from router_service.classify.watch import Watcher
 from router_service.cli.options import wants_colour
+from router_service.cli.ranking_report import explain_ranking
 from router_service.cli.route_report import CLASSIFICATION, Explained, as_json, as_text
 from router_service.config.load import Loaded, load
 from router_service.errors import RequestError, SetupError
@@ -36,7 +39,10 @@ from router_service.routing.decide import Undecided, decide, settle
 from router_service.routing.decision import Classification, Decision
 from router_service.routing.follow import heard
 from router_service.routing.prompt import LayoutName, build_prompt, frame_prompt, load_layout
+from router_service.routing.ranking import Moment
 from router_service.routing.special_tokens import SPECIAL_TOKENS
+from router_service.selection.opening import open_selection
+from router_service.selection.poller import Unwatched
 from router_service.telemetry.console import painter
 
 _STANDARD_INPUT = Path("-")
@@ -78,8 +84,8 @@ def route(args: argparse.Namespace, open_one: Opener) -> int:
     stopwatch.lap("configuration")
     try:
         conversation, model = _read(args.text, args.file, ENDPOINTS[args.api.path].turns)
-        decision = decide(loaded.catalog, args.model or model, args.api)
-        explained = asyncio.run(_explain(loaded, conversation, decision, open_one, stopwatch))
+        first_step = partial(decide, loaded.catalog, args.model or model, args.api)
+        explained = asyncio.run(_explain(loaded, conversation, first_step, open_one, stopwatch))
     except RequestError as error:
         print(f"{error.status} {error.code}: {error.message}", file=sys.stderr)
         return 1
@@ -142,19 +148,37 @@ class Witness:
 async def _explain(
     loaded: Loaded,
     conversation: Conversation,
-    decision: Decision | Undecided,
+    first_step: Callable[[Moment], Decision | Undecided],
     open_one: Opener,
     stopwatch: Stopwatch,
 ) -> Explained:
     witness = Witness()
-    if isinstance(decision, Undecided):
+    undecided = first_step(Moment())
+    classification: Classification | None = None
+    if isinstance(undecided, Undecided):
         async with open_one(loaded, witness, witness) as classifier:
             stopwatch.lap("classifier ready")
             classification = await classifier.classify(conversation)
             stopwatch.lap(CLASSIFICATION)
-        decision = settle(loaded.catalog, decision, classification)
+
+    def decided(moment: Moment) -> Decision:
+        first = first_step(moment)
+        if isinstance(first, Decision):
+            return first
+        assert classification is not None
+        return settle(loaded.catalog, first, classification)
+
+    async with open_selection(loaded.config, loaded.catalog, Unwatched()) as selection:
+        decision = decided(Moment())
+        pollers = selection.read_for(decision.ranked_by)
+        if pollers:
+            await asyncio.gather(*(poller.poll() for poller in pollers))
+            stopwatch.lap("metrics sources")
+        decision = decided(Moment(selection.standings, random.random()))  # noqa: S311 - a lot, not a secret
+        ranking = explain_ranking(decision, selection.standings, pollers, now_s=time.time())
     return Explained(
         decision=decision,
+        ranking=ranking,
         router=loaded.config.router,
         asked=tuple(witness.asked),
         servers=witness.servers,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from router_service.classify.facts import Facts
+from router_service.cli.ranking_report import Ranking
 from router_service.config.models import Router
 from router_service.routing.answer import OTHER
 from router_service.routing.decision import ANSWERED, Classification, Context, Decision, Reason, Source
@@ -37,11 +38,13 @@ WHY: Mapping[Reason, str] = {
 class Explained:
     """A decision and everything that led to it.
 
-    `asked` are the classifiers in turn, the last one answered. `servers` maps the address of a model server to what was
-    found there, or to why nothing was. `prompts` is what each backend read; `laps_s` what each step took.
+    `ranking` says how the models of a pool with a selection policy were put in order. `asked` are the classifiers in
+    turn, the last one answered. `servers` maps the address of a model server to what was found there, or to why nothing
+    was. `prompts` is what each backend read; `laps_s` what each step took.
     """
 
     decision: Decision
+    ranking: Ranking | None
     router: Router
     asked: Sequence[Classification]
     servers: Mapping[str, Facts | str]
@@ -62,6 +65,7 @@ def as_json(explained: Explained, *, with_prompts: bool) -> str:
         "reason": decision.reason,
         "route": decision.route,
         "models": explained.pool,
+        "ranking": explained.ranking.as_json() if explained.ranking else None,
         "confidence": answer.confidence if answer else None,
         "scores": dict(answer.scores) if answer else {},
         "context": asdict(answer.context) if answer and answer.context else None,
@@ -109,6 +113,8 @@ def _decided(explained: Explained, paint: Paint) -> Iterator[str]:
         yield _row("confidence", f"{answer.confidence:.2f}" + _asked_confidence(explained.router))
     if answer is not None and answer.context is not None:
         yield _row("before", _context(answer.context))
+    for number, line in enumerate(explained.ranking.lines() if explained.ranking else ()):
+        yield _row("" if number or explained.ranking is None else explained.ranking.prefer, line)
     for number, asked in enumerate(explained.asked):
         told = asked.reason if asked.reason in ANSWERED else f"{asked.reason}: {WHY[asked.reason]}"
         yield _row("" if number else "asked", f"{asked.backend}, {_duration(asked.latency_s)}, {told}")

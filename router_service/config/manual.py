@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType, NoneType
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -90,6 +90,8 @@ def _words(annotation: object, read: object = None) -> str:
         return "size"
     if read is one_or_several:
         return "text or list of texts"
+    if get_origin(annotation) is Annotated:
+        return _words(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
@@ -98,7 +100,7 @@ def _words(annotation: object, read: object = None) -> str:
         words = _words(get_args(annotation)[0])
         return f"list of {_PLURALS.get(words, words)}"
     if get_origin(annotation) is dict:
-        return "texts by name" if get_args(annotation)[1] is SecretStr else "sections by name"
+        return f"{_PLURALS.get(_words(get_args(annotation)[1]), 'sections')} by name"
     optional = [inner for inner in get_args(annotation) if inner is not NoneType]
     if optional:
         return _words(optional[0])
@@ -109,7 +111,7 @@ _WORDS: Mapping[object, str] = MappingProxyType(
     {bool: "true or false", int: "whole number", float: "number", str: "text", SecretStr: "text"}
 )
 _PLURALS: Mapping[str, str] = MappingProxyType(
-    {"section": "sections", "text": "texts", "whole number": "whole numbers"}
+    {"section": "sections", "text": "texts", "number": "numbers", "whole number": "whole numbers"}
 )
 
 

@@ -8,7 +8,7 @@ Durations are seconds and sizes bytes once loaded; the file writes `500ms` and `
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema, model_validator
 from pydantic.fields import FieldInfo
@@ -45,7 +45,8 @@ ApiName = Annotated[Api, WithJsonSchema({"enum": list(Api)})]
 
 def reader(field: FieldInfo) -> object:
     """The function that reads a key's value, such as `parse_duration_s`; None where pydantic alone does."""
-    return next((entry.func for entry in field.metadata if isinstance(entry, BeforeValidator)), None)
+    optional = (entry for member in get_args(field.annotation) for entry in getattr(member, "__metadata__", ()))
+    return next((entry.func for entry in (*field.metadata, *optional) if isinstance(entry, BeforeValidator)), None)
 
 
 class Section(BaseModel):

@@ -66,6 +66,7 @@ from router_service.dataplane.access_log import attempt_log
 from router_service.dataplane.clusters import model_cluster_name, provider_cluster_name
 from router_service.dataplane.deployment import Deployment
 from router_service.dataplane.filters import edit_model, router_filter, without_edit
+from router_service.dataplane.first_byte import first_byte_log
 from router_service.dataplane.headers import (
     CLIENT_CREDENTIALS,
     HOST_HEADERS,
@@ -124,7 +125,7 @@ def model_listener(
             router_filter(),
         ],
         early_header_mutation_extensions=[_tell_model(entry)] if model.edits_model else [],
-        access_log=[attempt_log(deployment, entry.key)],
+        access_log=[attempt_log(deployment, entry.key), first_byte_log(entry.key)],
         local_reply_config=local_reply_config(MODEL_REPLIES, to_anthropic=Api.MESSAGES in apis(entry)),
         use_remote_address=False,
         skip_xff_append=True,

@@ -73,6 +73,27 @@ class Metrics:
             "Log lines lost because nobody read the log fast enough.",
             registry=registry,
         )
+        read_at = Gauge(
+            "router_metrics_source_read_timestamp_seconds",
+            "When a source of prices or latencies was last read, in the worker where that is longest ago.",
+            ["provider"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        priced = Gauge(
+            "router_metrics_source_models",
+            "Models of which a source says something, of those that are ranked by it.",
+            ["provider"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        unread = Counter(
+            "router_metrics_source_failures_total",
+            "Times that a source of prices or latencies could not be read.",
+            ["provider"],
+            registry=registry,
+        )
+        self._source_read_at, self._source_models, self._source_failures = read_at.labels, priced.labels, unread.labels
         self._decisions: dict[tuple[Source, str | None, str, Reason], Callable[[], None]] = {}
         self._decisions_labels = decisions.labels
         # Every reason and source is there from the start, at zero, so that a rate over the first one is not lost.
@@ -107,6 +128,15 @@ class Metrics:
         if observe is None:
             observe = self._classification_seconds[key] = self._classification_labels(*key).observe
         observe(classification.latency_s)
+
+    def source_read(self, provider: str, models: int, at: float) -> None:
+        """A source of prices or latencies was read, `at` seconds since the epoch, and knows so many models."""
+        self._source_read_at(provider).set(at)
+        self._source_models(provider).set(models)
+
+    def source_failed(self, provider: str) -> None:
+        """A source of prices or latencies could not be read."""
+        self._source_failures(provider).inc()
 
 
 class ServiceMetrics:

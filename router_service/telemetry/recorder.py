@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from router_service.errors import RequestError
 from router_service.routing.decision import Decision
+from router_service.routing.ranking import Prefer
 from router_service.telemetry.logs import Log
 from router_service.telemetry.metrics import Metrics
 
@@ -31,6 +32,7 @@ class Recorder:
             source=decision.source,
             route=decision.route,
             reason=decision.reason,
+            ranked_by=None if decision.ranked_by is Prefer.NONE else decision.ranked_by,
             classifier=asked.backend if asked else None,
             confidence=round(asked.confidence, 3) if asked and asked.confidence is not None else None,
             failed=asked.failed if asked else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from router_service.errors import RequestError
 from router_service.extproc.servicer import Recorder
 from router_service.routing.conversation import Conversation
 from router_service.routing.decision import Classification, Decision, Reason
+from router_service.routing.ranking import Standings
 
 
 class Names:
@@ -58,10 +60,16 @@ class Counts:
 
 
 async def start_worker(
-    stack: AsyncExitStack, config: Config, directory: Path, classifier: Classifier, recorder: Recorder
+    stack: AsyncExitStack,
+    config: Config,
+    directory: Path,
+    classifier: Classifier,
+    recorder: Recorder,
+    *,
+    standings: Callable[[], Standings] = Standings,
 ) -> UnixAddress:
     """Where it listens, until the stack is left."""
-    worker = Worker(config, build_catalog(config), classifier, recorder)
+    worker = Worker(config, build_catalog(config), classifier, recorder, standings=standings)
     address = UnixAddress(f"{directory}/worker.sock")
     await worker.start(str(address))
     stack.push_async_callback(worker.drain)

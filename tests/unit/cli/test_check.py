@@ -184,3 +184,38 @@ def test_a_long_table_is_cut(file: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     assert "model_providers" in json.loads(capsys.readouterr().out)["properties"]
+
+
+def test_the_order_of_a_pool_with_a_policy_is_shown_with_the_prices_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("""
+model_providers:
+  - {model: vllm/a, base_url: "http://vllm:8000", default: true}
+  - {model: vllm/b, base_url: "http://vllm:8000"}
+  - {model: vllm/c, base_url: "http://vllm:8000"}
+model_aliases:
+  cheap: {targets: [a, b, c], selection_policy: {prefer: cheapest}}
+  fast: {targets: [a, b], selection_policy: {prefer: fastest}}
+  lot: {targets: [a, b], selection_policy: {prefer: random, weights: {a: 3}}}
+model_metrics_sources:
+  - {type: cost, file: prices.json}
+  - {type: cost, provider: models.dev, url: "http://127.0.0.1:1/never-asked"}
+""")
+    (tmp_path / "prices.json").write_text('{"vllm/a": {"input": 1, "output": 5}, "vllm/b": 0.5, "elsewhere": 1}')
+    _, out = check(config, capsys)
+    assert (
+        """
+  aliases      cheap  → vllm/b $0.5, then vllm/a $2, then vllm/c: cheapest first
+               fast   → vllm/a, then vllm/b: fastest first
+               lot    → vllm/a or vllm/b, drawn 3 : 1
+"""
+        in out
+    )
+    _, printed = check(config, capsys, "--json")
+    assert json.loads(printed)["selection"] == {
+        "alias/cheap": {"prefer": "cheapest", "weights": []},
+        "alias/fast": {"prefer": "fastest", "weights": []},
+        "alias/lot": {"prefer": "random", "weights": [3.0, 1.0]},
+    }

@@ -181,6 +181,65 @@ def test_an_alias_of_auto_is_classified(tmp_path: Path, capsys: pytest.CaptureFi
     assert printed(capsys).startswith("code review → ")
 
 
+def with_prices(folder: Path, selection_policy: str) -> Command:
+    """The alias `both`, ordered by the policy, and a file of prices in which the second model is the cheaper."""
+    command_ = Command(folder)
+    alias = f"both: {{targets: [small, large], {selection_policy}}}, "
+    config = CONFIG.replace("model_aliases: {", "model_aliases: {" + alias)
+    (folder / "config.yaml").write_text(config + "model_metrics_sources: [{type: cost, file: prices.yaml}]\n")
+    (folder / "prices.yaml").write_text("ollama/large: {input: 1, output: 3}\n")
+    return command_
+
+
+def test_the_cheapest_first_shows_every_price_and_how_old_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert with_prices(tmp_path, "selection_policy: {prefer: cheapest}")("hello", "--model", "both") == 0
+    assert (
+        printed(capsys)
+        == """\
+both → ollama/large, then ollama/small
+
+  why          requested: the request names this alias
+  cheapest     ollama/large  $1.5 per million tokens
+               ollama/small  no price is known
+               file, read 0 s ago
+
+  took         configuration T · metrics sources T
+"""
+    )
+
+
+def test_scripts_get_the_prices_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = with_prices(tmp_path, "selection_policy: {prefer: cheapest}")
+    assert asked("hello", "--model", "both", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["models"] == ["ollama/large", "ollama/small"]
+    [source] = shown["ranking"].pop("sources")
+    assert (source["provider"], source["failure"], 0 <= source["age_s"] < 60) == ("file", None, True)
+    assert shown["ranking"] == {
+        "prefer": "cheapest",
+        "models": [{"model": "ollama/large", "price": 1.5}, {"model": "ollama/small", "price": None}],
+    }
+
+
+def test_a_lot_is_drawn_without_reading_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = with_prices(tmp_path, "selection_policy: {prefer: random, weights: {small: 0}}")
+    assert asked("hello", "--model", "both") == 0
+    assert (
+        printed(capsys)
+        == """\
+both → ollama/large, then ollama/small
+
+  why          requested: the request names this alias
+  random       ollama/large
+               ollama/small
+
+  took         configuration T
+"""
+    )
+
+
 def test_scripts_get_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Command(tmp_path, REFUSED, MATCHED)("hello", "--json", "--show-prompt") == 0
     shown = json.loads(capsys.readouterr().out)
@@ -194,6 +253,7 @@ def test_scripts_get_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixt
         "reason": "matched",
         "route": "code review",
         "models": ["ollama/large", "ollama/small"],
+        "ranking": None,
         "confidence": 0.875,
         "scores": {"code review": 0.875, "poetry": 0.03},
         "context": None,

@@ -44,6 +44,8 @@ def test_the_table_of_metrics_is_that_of_the_code(tmp_path: Path) -> None:
     metrics.rejected(InvalidRequest("no"))
     assert MATCHED.classification is not None
     metrics.classified(MATCHED.classification)
+    metrics.source_read("file", 2, 0.0)
+    metrics.source_failed("file")
 
     in_code = names_and_labels(registry) | names_and_labels(ServiceMetrics(tmp_path).registry)
 
