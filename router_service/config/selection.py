@@ -136,7 +136,8 @@ def _check_source(source: MetricsSource, location: Location, report: Report) -> 
     elif source.provider is not None and source.file is not None:
         report.error((*location, "file"), "stands beside a provider", "write each as a source of its own")
     for key, readers in _OWN_KEYS.items():
-        if key in source.model_fields_set and source.provider not in readers:
+        is_default = getattr(source, key) == MetricsSource.model_fields[key].get_default(call_default_factory=True)
+        if not is_default and source.provider not in readers:
             report.error((*location, key), f"is only read with provider: {' or '.join(readers)}", "remove it")
     if source.refresh_interval is not None and source.refresh_interval < 1:
         written = format_duration(source.refresh_interval)

@@ -353,12 +353,21 @@ def _lost(config: Config, models: Sequence[_Model]) -> Iterator[str]:
             yield f"{model.entry.key}: the query '{model.endpoint.query}'; clients must send it"
         if ":" in model.endpoint.authority and (model.endpoint.tls or model.entry.http_host is not None):
             yield f"{model.entry.key}: the Host header {model.endpoint.authority}; the provider gets the client's"
+    if _is_observed(config):
+        yield "prefer: fastest: what Envoy measures; name a source of latencies with provider: prometheus"
     stand_ins = {model.entry.key: len(model.backends) > 1 for model in models}
     for preference in config.routing_preferences:
         rest = preference.models[1:]
         first = next((model for model in models if preference.models[0] in (model.entry.name, model.entry.model)), None)
         if rest and (first is None or not stand_ins[first.entry.key] or len(rest) > 1):
             yield f"routing_preferences '{preference.name}': the pool after {preference.models[0]} ({', '.join(rest)})"
+
+
+def _is_observed(config: Config) -> bool:
+    """Whether models are ranked by the histogram that only our own rendering has."""
+    ranked = [preference.selection_policy.prefer for preference in config.routing_preferences]
+    ranked += [alias.selection_policy.prefer for alias in config.model_aliases.values()]
+    return "fastest" in ranked and not any(source.provider == "prometheus" for source in config.model_metrics_sources)
 
 
 def _route(gateway: str, name: str, *rules: Mapping[str, Value]) -> Resource:

@@ -18,7 +18,14 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from router_service.config.load import Loaded
-from router_service.config.models import Config, ModelAlias, ModelProvider, RoutingPreference, SelectionPolicy
+from router_service.config.models import (
+    Config,
+    MetricsSource,
+    ModelAlias,
+    ModelProvider,
+    RoutingPreference,
+    SelectionPolicy,
+)
 from router_service.errors import RequestError
 from router_service.routing.catalog import Catalog
 from router_service.routing.resolve import Named, find_model, resolve
@@ -85,6 +92,22 @@ def stand_in(config: Config, missing: frozenset[str], ports: Mapping[str, int]) 
         )
 
     return config.model_copy(update={"model_providers": [replaced(entry) for entry in config.model_providers]})
+
+
+def measured_at(config: Config, envoy_admin: str) -> Config:
+    """`config` with the address of the Envoy that is started, wherever its measurements are read and none is given."""
+    policies = [
+        *(preference.selection_policy for preference in config.routing_preferences),
+        *(alias.selection_policy for alias in config.model_aliases.values()),
+    ]
+    sources = [
+        source.model_copy(update={"url": envoy_admin}) if source.provider == "envoy" and source.url is None else source
+        for source in config.model_metrics_sources
+    ]
+    is_ranked = any(policy.prefer == "fastest" for policy in policies)
+    if is_ranked and not any(source.type == "latency" for source in sources):
+        sources.append(MetricsSource(type="latency", provider="envoy", url=envoy_admin))
+    return config.model_copy(update={"model_metrics_sources": sources})
 
 
 def worker_file(config: Config) -> str:

@@ -27,7 +27,7 @@ from router_service.service import Service, ServicePlan, start_service
 from router_service.telemetry.console import painter
 from router_service.telemetry.logs import Log, LogSettings
 from router_service.telemetry.stdout import log_to_stdout
-from router_service.up.arrange import Arrangement, arrange, stand_in, worker_file
+from router_service.up.arrange import Arrangement, arrange, measured_at, stand_in, worker_file
 from router_service.up.envoy import Envoy, start_envoy
 from router_service.up.ports import ensure_free
 from router_service.up.screen import Running, banner, last_lines, provider_lines
@@ -161,6 +161,7 @@ async def _effective(plan: UpPlan, arrangement: Arrangement, stack: AsyncExitSta
         for missing in arrangement.stand_ins
     }
     config = stand_in(arrangement.config, frozenset(plan.loaded.missing), ports)
+    config = measured_at(config, f"http://{plan.envoy_admin}")
     first, *others = config.listeners
     return config.model_copy(
         update={

@@ -61,6 +61,16 @@ def test_a_pool_leads_to_its_first_model() -> None:
     ]
 
 
+def test_every_order_of_a_pool_leads_to_the_model_that_it_begins_with() -> None:
+    pool = "model_aliases: {lot: {targets: [gpt-5.2, llama-4], selection_policy: {prefer: random}}}"
+    result = rendered(f"{TWO}\n{pool}")
+    answers = {
+        model: get(find(result, "HTTPRoute", f"model-{model}"), "spec.rules.0.matches.1.headers.0.value")
+        for model in ("openai-gpt-5-2", "groq-llama-4")
+    }
+    assert answers == {"openai-gpt-5-2": "alias/lot", "groq-llama-4": "alias/lot~1.0"}
+
+
 def test_a_model_gets_its_providers_path_and_host() -> None:
     result = rendered(TWO)
     assert route_filter(result, "groq-llama-4", "URLRewrite") == {
@@ -165,6 +175,11 @@ def test_the_next_member_stands_in_where_it_is_the_same_model() -> None:
             "model_providers: [{model: azure_openai/gpt-4o, base_url: 'https://x.openai.azure.com'}]",
             ("azure_openai/gpt-4o: the query 'api-version=2025-01-01-preview'; clients must send it",),
             id="a query",
+        ),
+        pytest.param(
+            TWO + "model_aliases: {fast: {targets: [gpt-5.2, llama-4], selection_policy: {prefer: fastest}}}\n",
+            ("prefer: fastest: what Envoy measures; name a source of latencies with provider: prometheus",),
+            id="a histogram of our own Envoy",
         ),
     ],
 )

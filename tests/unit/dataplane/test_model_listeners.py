@@ -222,3 +222,11 @@ def test_a_body_is_edited_on_messages_as_elsewhere() -> None:
         (each["match"].get("path_separated_prefix"), edits in each["typed_per_filter_config"])
         for each in routes(rendered)
     ] == [("/v1/messages", True), ("/v1/messages", False), (None, True), (None, False)]
+
+
+def test_the_time_to_the_first_byte_is_measured_by_the_entrys_name_and_not_of_errors() -> None:
+    _, measured = manager(model="openai/gpt-5", name="one%two")["access_log"]
+    histogram = at(measured, "typed_config", "histograms", 0)
+    assert at(histogram, "stat", "tags") == [{"name": "model", "value_format": "one%%two"}]
+    assert histogram["value_format"] == "%COMMON_DURATION(DS_RX_BEG:US_RX_BEG:ms)%"
+    assert at(measured, "filter", "status_code_filter", "comparison", "value", "default_value") == 399

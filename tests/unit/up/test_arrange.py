@@ -6,7 +6,7 @@ from router_service.config.environment import Unread
 from router_service.config.load import Loaded, loads
 from router_service.config.models import Config
 from router_service.config.providers import endpoint
-from router_service.up.arrange import Arrangement, Missing, arrange, stand_in, worker_file
+from router_service.up.arrange import Arrangement, Missing, arrange, measured_at, stand_in, worker_file
 
 DEMO = """
 model_providers:
@@ -178,3 +178,47 @@ def test_workers_load_what_was_arranged_and_no_secret(environ: dict[str, str]) -
     ]
     assert "sk-" not in text
     assert "API_KEY" not in text
+
+
+RANKED = """
+model_providers:
+  - {model: openai/gpt-5, access_key: $OPENAI_API_KEY, default: true}
+  - {model: openai/gpt-5-mini, access_key: $OPENAI_API_KEY}
+  - {model: anthropic/claude, access_key: $ANTHROPIC_API_KEY}
+model_aliases:
+  lot: {targets: [gpt-5, claude, gpt-5-mini], selection_policy: {prefer: random, weights: {gpt-5: 2, claude: 3}}}
+  fast: {targets: [gpt-5, claude], selection_policy: {prefer: fastest}}
+  cheap: {targets: [gpt-5, gpt-5-mini], selection_policy: {prefer: cheapest}}
+model_metrics_sources:
+  - {type: cost, provider: models.dev}
+"""
+
+
+def test_a_model_that_is_left_out_has_no_weight() -> None:
+    config = arranged(OPENAI, RANKED).config
+    assert config.model_aliases["lot"].selection_policy.weights == {"gpt-5": 2}
+
+
+@pytest.mark.parametrize(
+    ("source", "urls"),
+    [
+        pytest.param("", [None, "http://127.0.0.1:1234"], id="none is named"),
+        pytest.param("  - {type: latency, provider: envoy}", [None, "http://127.0.0.1:1234"], id="without an address"),
+        pytest.param("  - {type: latency, provider: envoy, url: 'http://e:1'}", [None, "http://e:1"], id="with one"),
+        pytest.param(
+            "  - {type: latency, provider: prometheus, url: 'http://p:9090', query: up}",
+            [None, "http://p:9090"],
+            id="Prometheus",
+        ),
+    ],
+)
+def test_the_fastest_is_measured_by_the_envoy_that_is_started(source: str, urls: list[str | None]) -> None:
+    config = measured_at(arranged(OPENAI, RANKED + source).config, "http://127.0.0.1:1234")
+    assert [each.url for each in config.model_metrics_sources] == urls
+
+
+def test_workers_load_policies_and_sources_as_they_were_written() -> None:
+    config = measured_at(arranged(OPENAI, RANKED).config, "http://127.0.0.1:1234")
+    loaded = loads(worker_file(config), {})
+    assert loaded.config.model_metrics_sources == config.model_metrics_sources
+    assert loaded.config.model_aliases == config.model_aliases
