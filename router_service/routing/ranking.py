@@ -18,8 +18,8 @@ from types import MappingProxyType
 # Positions of a pool's models, in the order in which they are tried.
 Order = tuple[int, ...]
 
-# Four models have 24 orders, five would have 120, each a cluster of Envoy's with some 45 KB of its memory (measured, with
-# 2,400 of them). In longer pools the policy says which is tried first; the others follow as written.
+# Four models have 24 orders, five would have 120, each a cluster of Envoy's with some 45 KB of its memory (measured,
+# with 2,400 of them). In longer pools the policy says which is tried first; the others follow as written.
 MOST_PERMUTED = 4
 
 

@@ -90,13 +90,13 @@ async def open_selection(
 
 
 @asynccontextmanager
-async def kept_up_to_date(selection: Selection) -> AsyncIterator[None]:
+async def kept_up_to_date(selection: Selection, *, wait_s: float = START_WAIT_S) -> AsyncIterator[None]:
     """Every source is read again and again; the block begins when each has been tried, or after a moment."""
     tasks = [asyncio.create_task(poller.run()) for poller in selection.pollers]
     first = [asyncio.create_task(poller.tried.wait()) for poller in selection.pollers]
     try:
         if first:
-            await asyncio.wait(first, timeout=START_WAIT_S)
+            await asyncio.wait(first, timeout=wait_s)
         yield
     finally:
         for task in (*tasks, *first):

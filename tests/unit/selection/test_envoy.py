@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,13 @@ def at(ms: float, count: int) -> Bins:
 def test_totals_are_read_by_model_and_other_statistics_left_alone() -> None:
     assert read_totals(ANSWER) == {"a.b/x.1:2": {(200, 10): 2}, "c/y": {}}
     assert read_totals(b'{"stats":[]}') == {}
+
+
+# Whatever answers at that address: counts, or a DecodeError.
+@given(st.binary() | st.integers().map(lambda count: ANSWER.replace(b"2}", b"%d}" % count)))
+def test_whatever_is_answered_is_counts_or_an_error(body: bytes) -> None:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        assert all(isinstance(count, int) for bins in read_totals(body).values() for count in bins.values())
 
 
 @pytest.mark.parametrize(

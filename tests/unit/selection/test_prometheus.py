@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from router_service.selection.prometheus import read_vector
 
@@ -22,6 +25,18 @@ def test_each_model_has_the_number_of_its_label() -> None:
 def test_what_is_no_number_or_of_no_model_says_nothing() -> None:
     body = answer(({"model": "a"}, "NaN"), ({"model": "b"}, "+Inf"), ({"job": "c"}, "1"), ({"model": "d"}, "2"))
     assert read_vector(body, "model") == {"d": 2.0}
+
+
+@given(
+    st.binary()
+    | st.lists(st.tuples(st.text(), st.text())).map(lambda pairs: answer(*(({"m": a}, b) for a, b in pairs)))
+)
+def test_whatever_is_answered_is_finite_numbers_or_an_error(body: bytes) -> None:
+    try:
+        numbers = read_vector(body, "m")
+    except ValueError:
+        return
+    assert all(math.isfinite(number) for number in numbers.values())
 
 
 @pytest.mark.parametrize(
