@@ -169,11 +169,17 @@ class Catalogue:
             prices.update(page.prices)
             if page.next is None:
                 break
-            url = url.join(URL(page.next))
+            url = self._next(url, page.next)
         if not prices:
             raise SourceFailed("no model has a price")
         prices |= {ours: prices[theirs] for theirs, ours in self.aliases.items() if theirs in prices}
         return known(self.targets, prices, self.shape.names)
+
+    def _next(self, url: URL, written: str) -> URL:
+        try:
+            return url.join(URL(written))
+        except ValueError as error:
+            raise SourceFailed("its next page has no address") from error
 
     def _page(self, body: bytes) -> Page:
         try:

@@ -18,7 +18,8 @@ from router_service.routing.catalog import Model, Target
 from router_service.selection.catalogues import SHAPES, Catalogue
 from router_service.selection.poller import FIRST_RETRY_S, JITTER, Poller, pause_s
 from router_service.selection.price_file import PriceFile
-from router_service.selection.source import Source
+from router_service.selection.prometheus import Prometheus
+from router_service.selection.source import Source, SourceFailed
 from tests.support.providers import Provider, Received, Respond
 
 GPT_5 = Target(Model("openai/gpt-5", "openai", "gpt-5"), "gpt-5")
@@ -149,6 +150,33 @@ async def test_every_page_of_a_catalogue_is_read() -> None:
         url = URL(f"http://127.0.0.1:{server.port}/catalog")
         source = Catalogue("digitalocean", url, SHAPES["digitalocean"], session, targets, 1.0, {})
         assert await source.read() == {"digitalocean/m1": 1, "digitalocean/m2": 2, "digitalocean/m3": 3}
+
+
+async def test_a_next_page_without_an_address_is_a_failure() -> None:
+    async def page(_: web.Request, __: Received) -> web.StreamResponse:
+        return web.json_response({"data": [], "links": {"pages": {"next": "http://[no address"}}})
+
+    async with Provider() as server, aiohttp.ClientSession() as session:
+        server.respond = page
+        url = URL(f"http://127.0.0.1:{server.port}/catalog")
+        source = Catalogue("digitalocean", url, SHAPES["digitalocean"], session, [GPT_5], 1.0, {})
+        with pytest.raises(SourceFailed, match="its next page has no address"):
+            await source.read()
+
+
+@pytest.mark.parametrize("base", ["", "/", "/prometheus", "/prometheus/"])
+async def test_prometheus_is_asked_below_its_base_url(base: str) -> None:
+    async def vector(_: web.Request, __: Received) -> web.StreamResponse:
+        sample = {"metric": {"model_name": "openai/gpt-5"}, "value": [0, "0.5"]}
+        return web.json_response({"data": {"result": [sample]}})
+
+    query = "histogram_quantile(0.5, sum by (le) (rate(x_bucket[5m]))) + 1"
+    async with Provider() as server, aiohttp.ClientSession() as session:
+        server.respond = vector
+        url = URL(f"http://127.0.0.1:{server.port}{base}")
+        assert await Prometheus(url, query, "model_name", session, [GPT_5], 1.0).read() == {"openai/gpt-5": 0.5}
+    asked = URL(server.last.path)
+    assert (asked.path, asked.query["query"]) == (f"{base.rstrip('/')}/api/v1/query", query)
 
 
 @pytest.mark.parametrize(
