@@ -32,8 +32,8 @@ _MODELS_DEV_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# DigitalOcean's catalogue calls its prices those of a million tokens and gives those of one. No model costs less than
-# a tenth of a cent per million, and none a tenth of a cent per token.
+# DigitalOcean's catalogue calls its prices those of a million tokens and gives those of one. models.dev, which reads it
+# too, tells the two apart by the same bound.
 _LEAST_PER_MILLION = 0.001
 
 _MOST_PAGES = 50

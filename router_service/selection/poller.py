@@ -11,7 +11,7 @@ from typing import Protocol
 
 from router_service.selection.source import Source, SourceFailed
 
-# A catalogue of some megabytes over a slow line; a source that hangs longer is asked again.
+# Enough for a large catalogue over a slow line; a source that hangs longer is asked again.
 READ_TIMEOUT_S = 20.0
 # After a failure: soon, and then less and less often, up to the source's own interval.
 FIRST_RETRY_S = 5.0

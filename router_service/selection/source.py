@@ -10,7 +10,7 @@ from yarl import URL
 
 from router_service.routing.catalog import Target
 
-# models.dev's whole catalogue has some 3 MB.
+# Far more than a catalogue of every model there is; a larger answer is a mistake.
 _MAX_BYTES = 32 * 2**20
 
 
