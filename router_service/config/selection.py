@@ -181,10 +181,10 @@ def _check_sources_fit_policies(config: Config, report: Report) -> None:
     if not has_costs and not report.has_left_out_in(SOURCES):
         for location, policy, models in _policies(config):
             if policy.prefer == "cheapest" and models:
-                report.error(
+                report.warn(
                     (*location, "prefer"),
-                    "needs prices, and model_metrics_sources has none",
-                    "add a source there: {type: cost, file: prices.yaml}, or provider: models.dev",
+                    "has no prices to go by, so the models are tried in the order written",
+                    "add to model_metrics_sources {type: cost, file: prices.yaml}, or provider: models.dev",
                 )
     for index, source in enumerate(config.model_metrics_sources):
         if _NEEDED_BY[source.type] not in preferred:
