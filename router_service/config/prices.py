@@ -23,7 +23,7 @@ _TODO = "write it like {input: 1.75, output: 14}: US dollars per million tokens"
 def parse_prices(text: str) -> tuple[Mapping[str, float], list[Problem]]:
     """The blended price of each model, and every mistake of the file with its line."""
     root, problems = parse(text)
-    if root is None or root.value is None:
+    if root is None or root.value in (None, {}):
         return {}, problems or [Problem("", "has no prices", "write one line a model: NAME: {input: 1.75, output: 14}")]
     if not isinstance(root.value, Mapping):
         return {}, [*problems, Problem("", "is not a mapping of models", _TODO, root.line)]

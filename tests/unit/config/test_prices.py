@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router_service.config.prices import parse_prices
@@ -42,6 +42,7 @@ def test_a_mistake_is_named_with_its_line(text: str, said: list[tuple[int, str]]
 
 
 # Whatever stands in the file: prices that can be compared, or a problem that says why there is none.
+@example("{}")
 @given(st.text() | st.text(alphabet="ab/: {}[],.-'\"\n0123456789inputo#&*!|>"))
 def test_whatever_stands_in_it_is_prices_or_problems(text: str) -> None:
     prices, problems = parse_prices(text)
