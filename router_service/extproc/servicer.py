@@ -88,8 +88,10 @@ class ExternalProcessor:
                     return
                 started = time.perf_counter()
                 action = await self._answer(stream, cast(ProcessingRequest, message), rules.classifier)
-                await context.write(build_reply(action))
-                self._record(action, stream.request_id, time.perf_counter() - started)
+                try:
+                    await context.write(build_reply(action))
+                finally:  # Envoy may have acted on the reply, and ended the stream, before we are back here
+                    self._record(action, stream.request_id, time.perf_counter() - started)
         finally:
             self._recorder.stream_closed()
 

@@ -156,3 +156,20 @@ async def test_a_client_that_leaves_cancels_its_classification() -> None:
         await call
     assert cancelled.is_set()
     assert recorder.events == ["opened", "closed"]
+
+
+async def test_a_decision_that_envoy_acts_on_at_once_is_recorded_though_it_ends_the_stream() -> None:
+    class Hasty(FakeContext):
+        """Resets the stream when it has the decision, which the server tells by cancelling the write."""
+
+        async def write(self, message: ProcessingResponse) -> None:
+            await super().write(message)
+            if message.WhichOneof("response") == "request_body":
+                raise asyncio.CancelledError
+
+    recorder = FakeRecorder()
+    rules = Rules(CATALOG, FakeClassifier(lambda: Classification(Reason.TIMEOUT)), 1000)
+    context = cast(grpc.aio.ServicerContext, Hasty([headers(), body("large")]))
+    with pytest.raises(asyncio.CancelledError):
+        await ExternalProcessor(rules, recorder).process(None, context)
+    assert recorder.events == ["opened", "decided openai/large requested r1", "closed"]
