@@ -7,7 +7,9 @@ cosine.
 
 A score is 0.25 of the whole `name: description` plus 0.75 of the mean of the best two parts. A user asks for one thing
 of the several that a description lists, so the best parts say more than the whole, which blurs them; two of them, so
-that one unlucky word does not decide. The constants are in `Weights`, `Thresholds` and `Calibration`, with how they
+that one unlucky word does not decide. Where a preference has examples, half of its score is the nearness to a
+prototype: between the whole line and the mean of the examples. Examples are also parts, but one of five that happens to
+be worded alike says less than what all have in common. The constants are in `Weights`, `Thresholds` and `Calibration`, with how they
 were found. Measured with all-MiniLM-L6-v2 on the validation part of CLINC150 (Larson et al. 2019; 3,000 utterances):
 82.7 % right among ten domains, 80.9 % among 150 intents, 86.3 % with five examples for each intent.
 """
@@ -53,6 +55,7 @@ class Weights:
 
     whole: float = 0.25
     best_parts: int = 2
+    prototype: float = 0.5  # of the score of a preference with examples; without examples there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +152,11 @@ def whole(preference: Preference) -> str:
 
 def parts(preference: Preference) -> tuple[str, ...]:
     """What stands for one facet of a preference each: its name, the clauses of its description, its examples."""
-    examples = (example for example in preference.examples if example.strip())
-    return _distinct((_spoken(preference.name), *clauses(preference.description), *map(shorten, examples)))
+    return _distinct((_spoken(preference.name), *clauses(preference.description), *examples(preference)))
+
+
+def examples(preference: Preference) -> tuple[str, ...]:
+    return tuple(shorten(example) for example in preference.examples if example.strip())
 
 
 def _spoken(name: str) -> str:
@@ -172,10 +178,13 @@ class Routes:
 
     `wholes` is (preferences, dimension), `parts` is (all parts, dimension). `slots` is (preferences, most parts of
     one): the rows of `parts` that belong to each, filled up with the row behind the last, which scores minus infinity.
+    `prototypes` is (preferences, dimension), and `shares` is what they count for: 0 for a preference without examples.
     """
 
     wholes: Vector
     parts: Vector
+    prototypes: Vector
+    shares: Vector
     slots: npt.NDArray[np.intp]
     weights: Weights
 
@@ -185,7 +194,9 @@ class Routes:
         each_whole = np.vecdot(self.wholes, text)
         each_part = np.append(np.vecdot(self.parts, text), -np.inf)[self.slots]
         best = np.sort(each_part, axis=1)[:, -self.weights.best_parts :].mean(axis=1)
-        scores: Vector = (self.weights.whole * each_whole + (1 - self.weights.whole) * best).astype(np.float32)
+        described = self.weights.whole * each_whole + (1 - self.weights.whole) * best
+        shown = np.vecdot(self.prototypes, text)
+        scores: Vector = ((1 - self.shares) * described + self.shares * shown).astype(np.float32)
         return scores
 
 
@@ -199,18 +210,37 @@ def embed_routes(preferences: Sequence[Preference], embed: Embed, weights: Weigh
         return vectors[text]
 
     rows: list[list[Vector]] = []
+    prototypes: list[Vector] = []
     for preference in preferences:
         own = [vector(text) for text in parts(preference)]
         missing = weights.best_parts - len(own)
         rows.append(own + own[-1:] * missing)
+        prototypes.append(_prototype(vector(whole(preference)), [vector(text) for text in examples(preference)]))
     flat = [row for own in rows for row in own]
     slots = np.full((len(rows), max(map(len, rows))), len(flat), dtype=np.intp)
     position = 0
     for route, own in enumerate(rows):
         slots[route, : len(own)] = range(position, position + len(own))
         position += len(own)
-    wholes = np.stack([vector(whole(preference)) for preference in preferences])
-    return Routes(wholes, np.stack(flat), slots, weights)
+    return Routes(
+        wholes=np.stack([vector(whole(preference)) for preference in preferences]),
+        parts=np.stack(flat),
+        prototypes=np.stack(prototypes),
+        shares=np.array([weights.prototype if examples(preference) else 0 for preference in preferences], np.float32),
+        slots=slots,
+        weights=weights,
+    )
+
+
+def _prototype(line: Vector, shown: Sequence[Vector]) -> Vector:
+    """Half the whole line, half the mean of the examples, of length one."""
+    middle = line + _unit(np.mean(shown, axis=0)) if shown else line
+    return _unit(middle)
+
+
+def _unit(vector: Vector) -> Vector:
+    length = float(np.linalg.norm(vector))
+    return vector / np.float32(length) if length > 0 else vector
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,14 @@ def test_a_score_is_a_quarter_of_the_whole_and_three_of_the_two_best_parts() -> 
     assert routes.scores(embed("code")).tolist() == pytest.approx([0.25 * whole_score + 0.75 * (1 + 0.6) / 2])
 
 
+def test_with_examples_half_of_a_score_is_the_nearness_to_one_prototype_of_line_and_examples() -> None:
+    routes = embed_routes([preference("poem", "poem", "code", "tests"), preference("poem", "poem")], embed)
+    middle = embed("code") + embed("tests")
+    prototype = embed("poem") + middle / np.linalg.norm(middle)
+    near = float(embed("code") @ prototype / np.linalg.norm(prototype))
+    assert routes.scores(embed("code")).tolist() == pytest.approx([0.5 * 0.75 * (1 + 0.6) / 2 + 0.5 * near, 0])
+
+
 def test_preferences_with_few_and_many_parts_are_scored_by_their_own_only() -> None:
     few, many = preference("poem", "poem"), preference("code", "tests", *(f"code {number}" for number in range(9)))
     alone = [float(embed_routes([route], embed).scores(embed("code"))[0]) for route in (few, many)]
@@ -160,6 +168,9 @@ def test_a_text_that_several_preferences_share_is_encoded_once() -> None:
 def test_other_weights_change_what_counts() -> None:
     listed = [preference("poem", "code, tests")]
     assert embed_routes(listed, embed, Weights(whole=0, best_parts=1)).scores(embed("code"))[0] == pytest.approx(1)
+    shown = [preference("poem", "code, tests", "tests")]
+    weights = Weights(whole=0, best_parts=1, prototype=0)
+    assert embed_routes(shown, embed, weights).scores(embed("code"))[0] == pytest.approx(1)
 
 
 # --- the answer ---
