@@ -106,5 +106,5 @@ lock: ## Pin every dependency again, with hashes (needs uv)
 clean: ## Remove what make created
 	@rm -rf .venv .venv-checks .venv-vllm build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-train: ## Train the embedded classifier's encoder: DATA, BASE and OUT as in training/README.md
-	@training/train.sh $(DATA) $(BASE) $(OUT)
+train: ## Train the embedded classifier's encoder: DATA, BASE, TEACHER, PROMPTS and OUT as in training/README.md
+	@training/train.sh $(DATA) $(BASE) $(TEACHER) $(PROMPTS) $(OUT)

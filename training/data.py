@@ -197,8 +197,7 @@ def _texts(name: str | None, description: str, shown: list[str], rng: random.Ran
     if name is None:
         return Candidate(description, (*parts, *shown))
     route = Route(name, description)
-    named = [f"{route.label}: {part}" for part in parts] if rng.random() < 0.6 else []
-    return Candidate(route.whole, (*parts, *named, *shown))
+    return Candidate(route.whole, (route.label, *parts, *shown))
 
 
 def _common(names: list[str]) -> str:

@@ -44,8 +44,7 @@ class Route:
 
     @property
     def parts(self) -> list[str]:
-        alone = clauses(self.description)
-        return list(dict.fromkeys([*alone, *(f"{self.label}: {part}" for part in alone), *self.examples]))
+        return list(dict.fromkeys([self.label, *clauses(self.description), *self.examples]))
 
 
 def clauses(description: str) -> list[str]:

@@ -1,23 +1,28 @@
 """Train the encoder so that the production score ranks the right route first.
 
-    python train.py --data DIR --base DIR --out FILE [--steps 300] [--seed 7]
+    python train.py --data DIR --base DIR --out FILE [--teacher FILE] [--steps 300] [--seed 7]
 
 Loss of a step (two blocks, see data.py): cross entropy over the candidate routes at temperature 0.05 of the production
 score; half of the same for the whole line alone; a sigmoid term that pushes right pairs above and all others
 below one learned threshold, so that absolute scores mean something. The other block's routes are negatives too, except
 where they score about as high as the right route: they may be right as well.
+
+With `--teacher FILE` (teacher.py), a last term: requests of every kind, against phrases drawn from all route lists and
+against each other, must be as near as a larger encoder finds them. It keeps what no list of routes trains.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import json
 import random
+import time
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from data import Block, Candidate, Group, draw_block, group_weights, load_groups, nearest, read_rows
 from encoder import Encoder, batch, embed, load, save, tokenizer
@@ -35,7 +40,9 @@ SURELY_BELOW = (
 )
 NONE_BELOW = 0.35  # the same for a text that belongs to no route of its own block
 FROZEN_LAYERS = 2
-MAX_TOKENS = 48
+MAX_TOKENS = 80
+TOKENS_AT_ONCE = 1600  # of one forward pass, so that short route texts are not padded to the longest prompt
+TEACHER_LOSS, TEACHER_TEXTS, TEACHER_PHRASES = 1.0, 24, 80  # texts and phrases of a step
 EMA = 0.995  # what is written is the running mean of the weights
 WARM_UP = 30  # steps
 # share of blocks per file; own outlines add the square root of their size (data.load_groups)
@@ -53,15 +60,55 @@ class Threshold(nn.Module):
         self.scale = nn.Parameter(torch.tensor(15.0))
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What the teacher says of some texts: its similarities [texts, texts and phrases]."""
+
+    texts: list[str]
+    phrases: list[str]
+    similar: Tensor
+
+
+class Teacher:
+    """The vectors that teacher.py wrote."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path) as found:
+            self._texts, self._phrases = json.loads(str(found["texts"])), json.loads(str(found["phrases"]))
+            vectors = torch.from_numpy(found["vectors"].astype(np.float32))
+        self._of_texts, self._of_phrases = vectors[: len(self._texts)], vectors[len(self._texts) :]
+
+    def lesson(self, rng: random.Random) -> Lesson:
+        texts = rng.sample(range(len(self._texts)), TEACHER_TEXTS)
+        phrases = rng.sample(range(len(self._phrases)), TEACHER_PHRASES)
+        compared = torch.cat([self._of_texts[texts], self._of_phrases[phrases]])
+        return Lesson(
+            [self._texts[i] for i in texts], [self._phrases[i] for i in phrases], self._of_texts[texts] @ compared.T
+        )
+
+
+def teacher_loss(lesson: Lesson, texts: Tensor, phrases: Tensor) -> Tensor:
+    """Distance of the distributions over what each text is compared with, itself left out."""
+    itself = torch.eye(len(texts), len(texts) + len(phrases), dtype=torch.bool)
+    wanted, found = (
+        functional.log_softmax(similar.masked_fill(itself, -9) / TEMPERATURE, dim=1)
+        for similar in (lesson.similar, texts @ torch.cat([texts, phrases]).T)
+    )
+    return functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+
+
 def encode(model: Encoder, tok: Tokenizer, texts: Sequence[str]) -> Tensor:
-    """Two batches, short and long, so that short route texts are not padded to the longest prompt."""
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    cuts = [0, len(order) // 2, len(order) * 7 // 8, len(order)]
-    vectors = []
-    for start, end in pairwise(cuts):
-        if start < end:
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                vectors.append(model(*batch(tok, [texts[i] for i in order[start:end]])))
+    """Texts of about one length at a time."""
+    lengths = [len(e.ids) for e in tok.encode_batch(list(texts))]
+    order = sorted(range(len(texts)), key=lambda i: lengths[i])
+    vectors, start = [], 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and (end - start + 1) * lengths[order[end]] <= TOKENS_AT_ONCE:
+            end += 1
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            vectors.append(model(*batch(tok, [texts[i] for i in order[start:end]])))
+        start = end
     back = torch.empty(len(order), dtype=torch.long)
     back[torch.tensor(order)] = torch.arange(len(order))
     return torch.cat(vectors)[back]
@@ -78,13 +125,25 @@ def scores(text: Tensor, whole: Tensor, parts: Tensor, index: Tensor) -> tuple[T
 
 
 def step_loss(
-    model: Encoder, tok: Tokenizer, blocks: Sequence[Block], turns: Sequence[tuple[str, int]], gate: Threshold
+    model: Encoder,
+    tok: Tokenizer,
+    blocks: Sequence[Block],
+    turns: Sequence[tuple[str, int]],
+    *,
+    lesson: Lesson | None,
+    gate: Threshold,
 ) -> Tensor:
     candidates: list[Candidate] = [c for block in blocks for c in block.candidates]
     texts = [t for block in blocks for t in block.texts]
     unique = list(
         dict.fromkeys(
-            [*texts, *(t for t, _ in turns), *(c.whole for c in candidates), *(p for c in candidates for p in c.parts)]
+            [
+                *texts,
+                *(t for t, _ in turns),
+                *(c.whole for c in candidates),
+                *(p for c in candidates for p in c.parts),
+                *([*lesson.texts, *lesson.phrases] if lesson else []),
+            ]
         )
     )
     place = {t: i for i, t in enumerate(unique)}
@@ -122,7 +181,11 @@ def step_loss(
     sigmoid = (each * weight).sum() / weight.sum()
     opening = model.turn(vectors[[place[t] for t, _ in turns]])
     turn = functional.binary_cross_entropy_with_logits(opening, torch.tensor([float(y) for _, y in turns]))
-    return ranked[0] + WHOLE_LOSS * ranked[1] + SIGMOID_LOSS * sigmoid + TURN_LOSS * turn
+    total_loss = ranked[0] + WHOLE_LOSS * ranked[1] + SIGMOID_LOSS * sigmoid + TURN_LOSS * turn
+    if lesson is None:
+        return total_loss
+    taught = [vectors[[place[t] for t in group]] for group in (lesson.texts, lesson.phrases)]
+    return total_loss + TEACHER_LOSS * teacher_loss(lesson, *taught)
 
 
 def prepare(groups: Sequence[Group], base: Encoder, tok: Tokenizer) -> None:
@@ -169,15 +232,20 @@ def main() -> None:
     opened, continued, topicless = build(args.data, args.own, args.seed)
     weights = group_weights(groups)
     print({g.name: (len(g.names), sum(map(len, g.texts)), round(w, 2)) for g, w in zip(groups, weights, strict=True)})
+    teacher = Teacher(args.teacher) if args.teacher else None
     averaged = {n: p.detach().clone() for n, p in model.named_parameters()}
     trace: list[float] = []
+    begun = time.monotonic()
     for step in range(args.steps):
+        done = max(step / args.steps, (time.monotonic() - begun) / (60 * args.minutes))
+        if done >= 1:
+            break
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-            group["lr"] = peak * min(1.0, (step + 1) / WARM_UP) * max(0.03, 1 - step / args.steps)
+            group["lr"] = peak * min(1.0, (step + 1) / WARM_UP) * max(0.03, 1 - done)
         first, second = rng.choices(groups, weights, k=2)
         turns = [(t, 1) for t in rng.sample(opened, TURNS // 2)] + [(t, 0) for t in rng.sample(continued, TURNS // 2)]
         blocks = [with_topicless(draw_block(first, rng), rng.sample(topicless, TOPICLESS)), draw_block(second, rng)]
-        loss = step_loss(model, tok, blocks, turns, gate)
+        loss = step_loss(model, tok, blocks, turns, lesson=teacher.lesson(rng) if teacher else None, gate=gate)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
@@ -187,12 +255,15 @@ def main() -> None:
             for n, p in model.named_parameters():
                 if p.requires_grad:
                     averaged[n].lerp_(p, 1 - min(EMA, (step + 1) / (step + 11)))
-        if step % 20 == 19 or step + 1 == args.steps:
+        if step % 20 == 19:
             recent = trace[-60:]
             print(
-                f"{step + 1} steps, loss {sum(recent) / len(recent):.3f}, threshold {gate.bias.item():.3f}", flush=True
+                f"{step + 1} steps, {time.monotonic() - begun:.0f} s, loss {sum(recent) / len(recent):.3f}, "
+                f"threshold {gate.bias.item():.3f}",
+                flush=True,
             )
             write(averaged, args.out)
+    write(averaged, args.out)
 
 
 def write(state: dict[str, Tensor], path: Path) -> None:
@@ -211,7 +282,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="where the tuned weights go (.safetensors)")
     parser.add_argument("--own", type=Path, default=here / "data_own", help="folder of our own outlines")
     parser.add_argument("--start", type=Path, help="weights to start from instead of the base")
+    parser.add_argument("--teacher", type=Path, help="what teacher.py wrote")
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="ends the run before --steps are done")
     parser.add_argument("--rate", type=float, default=5e-5)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
