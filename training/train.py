@@ -40,10 +40,10 @@ SURELY_BELOW = (
 )
 NONE_BELOW = 0.35  # the same for a text that belongs to no route of its own block
 FROZEN_LAYERS = 2
-MAX_TOKENS = 80
+MAX_TOKENS = 48
 TOKENS_AT_ONCE = 1600  # of one forward pass, so that short route texts are not padded to the longest prompt
-TEACHER_LOSS, TEACHER_TEXTS, TEACHER_PHRASES = 1.0, 24, 80  # texts and phrases of a step
-EMA = 0.995  # what is written is the running mean of the weights
+TEACHER_LOSS, TEACHER_TEXTS, TEACHER_PHRASES = 1.0, 16, 48  # texts and phrases of a step
+EMA = 0.98  # what is written is the running mean of the weights
 WARM_UP = 30  # steps
 # share of blocks per file; own outlines add the square root of their size (data.load_groups)
 WEIGHTS = {
@@ -283,9 +283,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--own", type=Path, default=here / "data_own", help="folder of our own outlines")
     parser.add_argument("--start", type=Path, help="weights to start from instead of the base")
     parser.add_argument("--teacher", type=Path, help="what teacher.py wrote")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=420)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="ends the run before --steps are done")
-    parser.add_argument("--rate", type=float, default=5e-5)
+    parser.add_argument("--rate", type=float, default=9e-5)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Teach, train, average and export: train.sh DATA BASE TEACHER PROMPTS OUT, all as in README.md; OUT is a folder.
-# Two runs, one for each seed, side by side on a core each; what is shipped is mostly their mean.
+# Two runs, one for each seed, side by side on a core each; what is shipped is their mean.
 set -eu
 data=$1 base=$2 teacher=$3 prompts=$4 out=$5
 here=$(dirname "$0")
-steps=${STEPS:-1500}
+steps=${STEPS:-680}
 mkdir -p "$out"
 python "$here/teacher.py" --data "$data/train" --base "$base" --teacher "$teacher" --prompts "$prompts" \
   --out "$out/teacher.npz"
@@ -13,9 +13,7 @@ for seed in 7 8; do
     --seed "$seed" --steps "$steps" --out "$out/$seed.safetensors" &
 done
 wait
-# A part of the untuned weights costs little on short requests and gives back what long prompts lost.
-python "$here/merge.py" "$out/7.safetensors" "$out/8.safetensors" --out "$out/encoder.safetensors" \
-  --base "$base/model.safetensors" --share 0.8
+python "$here/merge.py" "$out/7.safetensors" "$out/8.safetensors" --out "$out/encoder.safetensors"
 python "$here/export.py" --weights "$out/encoder.safetensors" --base "$base" --out "$out/encoder.onnx"
 python "$here/evaluate.py" --data "$data" --base "$base" --onnx "$out/encoder.onnx" \
   --cases "$here/../tests/data/cases" --json "$out/evaluation.json"
