@@ -12,18 +12,16 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from router_service.app import open_embedded
 from router_service.classify import Classifier
 from router_service.classify.facts import Facts
 from router_service.classify.opening import open_classifier
+from router_service.cli.output import progress, write_file
 from router_service.config.load import Loaded, load, load_routes
 from router_service.errors import SetupError
 from router_service.evaluate import page, report
@@ -92,9 +90,9 @@ def evaluate(args: argparse.Namespace, open_one: OpenClassifier) -> int:
     measurements = asyncio.run(_measure(variants, cases, open_one))
     print(report.render(measurements), end="")
     if args.json:
-        _write(args.json, json.dumps(to_json(measurements), indent=2, ensure_ascii=False) + "\n")
+        write_file(args.json, json.dumps(to_json(measurements), indent=2, ensure_ascii=False) + "\n")
     if args.html:
-        _write(args.html, page.render(measurements))
+        write_file(args.html, page.render(measurements))
     accuracy = measurements[0].accuracy
     if args.min_accuracy is not None and (accuracy is None or accuracy.value < args.min_accuracy):
         print(f"The accuracy is {report.percent(accuracy)}, below {args.min_accuracy:.1%}.", file=sys.stderr)
@@ -143,24 +141,7 @@ async def _measure(variants: Sequence[Loaded], cases: Sequence[Case], open_one: 
     for loaded in variants:
         names = [preference.name for preference in loaded.catalog.preferences]
         async with open_one(loaded) as classifier:
-            with _progress(classifier.backend, len(cases)) as advance:
+            with progress(classifier.backend, len(cases)) as advance:
                 outcomes = await classify_cases(classifier, cases, clock=time.perf_counter, on_case=advance)
             found.append(measure(classifier.backend, outcomes, names))
     return found
-
-
-@contextmanager
-def _progress(name: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on the terminal, where standard error is one."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(name, total=total)
-        yield lambda: progress.advance(task)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SetupError(f"{path} cannot be written: {error.strerror}.") from error

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from router_service.classify.encoder import load_encoder
+from router_service.cli.output import progress, write_file
 from router_service.config.fitted import Fitted, fingerprint
 from router_service.config.load import Loaded, load, load_routes
 from router_service.errors import SetupError
@@ -80,14 +77,14 @@ def fit_command(args: argparse.Namespace, open_encoder: Callable[[Loaded], TextE
         unit=1 / CALIBRATION.lead,
         conversations=any(len(heard(case.turns)) > 1 for case in cases),
     )
-    with _progress("searching", FOLDS + 1) as advance:
+    with progress("searching", FOLDS + 1) as advance:
         found = fit(start, axes, scored.right, [str(case.expected) for case in cases], groups, on_search=advance)
     print(_report(found, start, names, cases))
     if not found.gained:
         print("Nothing is written: these settings are not known to be better. More cases may show it.")
         return 1
     if args.out:
-        _write(args.out, _fitted(found, loaded, encoder, names, len(cases)).to_json())
+        write_file(args.out, _fitted(found, loaded, encoder, names, len(cases)).to_json())
         print(f"Written to {args.out}. Name it in the configuration: `router: {{embedded: {{fit: {args.out.name}}}}}`.")
     else:
         print("Write them with --out FILE.")
@@ -123,7 +120,7 @@ def _encode_all(encoder: TextEncoder, cases: Sequence[Case]) -> Callable[[str], 
         return known[text]
 
     texts = list(dict.fromkeys(text for case in cases for text in heard(case.turns)))
-    with _progress("encoding", len(texts)) as advance:
+    with progress("encoding", len(texts)) as advance:
         for text in texts:
             encode(text)
             advance()
@@ -171,20 +168,3 @@ def _fitted(found: FitResult, loaded: Loaded, encoder: TextEncoder, names: Seque
         gain=round(found.gain.value, 4),
         gain_ci=(round(found.gain.low, 4), round(found.gain.high, 4)),
     )
-
-
-@contextmanager
-def _progress(name: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on the terminal, where standard error is one."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(name, total=total)
-        yield lambda: progress.advance(task)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SetupError(f"{path} cannot be written: {error.strerror}.") from error
