@@ -134,10 +134,14 @@ async def _kill_the_first(requests: int, concurrency: int) -> Answered:
                 except aiohttp.ClientError as error:
                     answered.statuses[type(error).__name__] += 1
 
+        begin = asyncio.Event()
+
         async def killer() -> None:
             while True:
                 first = answering_envoy(scratch / "first", ports[0])
                 try:
+                    await asyncio.to_thread(first.wait_until_ready)
+                    begin.set()
                     await asyncio.sleep(RESTART_S)
                 finally:
                     first.kill()
@@ -145,6 +149,7 @@ async def _kill_the_first(requests: int, concurrency: int) -> Answered:
 
         async with asyncio.TaskGroup() as group:
             killing = group.create_task(killer())
+            await begin.wait()
             clients = [group.create_task(client()) for _ in range(concurrency)]
             await asyncio.wait(clients)
             killing.cancel()
