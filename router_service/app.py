@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -16,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from router_service.classify import Classifier
 from router_service.classify.embedded import EmbeddedClassifier
-from router_service.classify.encoder import load_encoder
+from router_service.classify.encoder import configured_encoder
 from router_service.classify.facts import Facts
 from router_service.classify.opening import open_classifier
 from router_service.config.load import Loaded
@@ -114,8 +113,7 @@ async def run_worker(loaded: Loaded, address: str, metrics: Metrics, log: Log, *
 
 def open_embedded(loaded: Loaded) -> Classifier:
     """The classifier in this process, with the encoder that the configuration names."""
-    model_dir = loaded.config.router.embedded.model_dir
-    encoder = load_encoder(Path(model_dir) if model_dir else None)
+    encoder = configured_encoder(loaded.config.router.embedded)
     return EmbeddedClassifier(loaded.catalog.preferences, encoder, loaded.config.router, loaded.fitted)
 
 

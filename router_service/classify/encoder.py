@@ -27,6 +27,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from tokenizers import Tokenizer
 
 from router_service.classify.tokenizer import built_in_tokenizer, load_tokenizer, token_ids
+from router_service.config.models import Embedded
 from router_service.errors import SetupError
 from router_service.routing.scoring import Encoded, Vector
 
@@ -116,6 +117,11 @@ def load_encoder(model_dir: Path | None = None, *, built_in: BuiltIn = BUILT_IN)
     encoder = _load_built_in(built_in) if model_dir is None else _load_directory(model_dir)
     _release_free_memory()
     return encoder
+
+
+def configured_encoder(settings: Embedded) -> Encoder:
+    """The one that a configuration names, or the built-in one. SetupError."""
+    return load_encoder(Path(settings.model_dir) if settings.model_dir else None)
 
 
 def _load_built_in(model: BuiltIn) -> Encoder:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from router_service.classify.encoder import load_encoder
+from router_service.classify.encoder import configured_encoder
 from router_service.cli.output import progress, write_file
 from router_service.config.fitted import Fitted, fingerprint
 from router_service.config.load import Loaded, load, load_routes
@@ -92,8 +92,7 @@ def fit_command(args: argparse.Namespace, open_encoder: Callable[[Loaded], TextE
 
 
 def _load_encoder(loaded: Loaded) -> TextEncoder:
-    model_dir = loaded.config.router.embedded.model_dir
-    return load_encoder(Path(model_dir) if model_dir else None)
+    return configured_encoder(loaded.config.router.embedded)
 
 
 def _start(loaded: Loaded) -> Settings:

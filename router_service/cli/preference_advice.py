@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from router_service.classify.embedded import thresholds
-from router_service.classify.encoder import load_encoder
+from router_service.classify.encoder import configured_encoder
 from router_service.config.load import Loaded
 from router_service.errors import Problem
 from router_service.routing.guidance import advise
@@ -14,8 +12,7 @@ from router_service.routing.scoring import Embed
 
 def load_embed(loaded: Loaded) -> Embed:
     """The encoder that the configuration names, or would fall back to. Raises SetupError."""
-    model_dir = loaded.config.router.embedded.model_dir
-    return load_encoder(Path(model_dir) if model_dir else None).embed
+    return configured_encoder(loaded.config.router.embedded).embed
 
 
 def measure(loaded: Loaded, embed: Embed) -> tuple[Problem, ...]:

@@ -252,7 +252,8 @@ class Stream:
         if endpoint.method == "GET":
             # SDKs send the slash of `provider/id` as %2F.
             name = unquote(path.removeprefix(ONE_MODEL)) if path.startswith(ONE_MODEL) else None
-            shown = models_body(self.catalog, self._shape) if name is None else self._one_model(name)
+            shape = self._shape
+            shown = models_body(self.catalog, shape) if name is None else model_body(self.catalog, name, shape)
             return self._answer(Answer(200, shown))
         if headers.content_encoding.lower() not in ("", "identity"):
             raise UnsupportedEncoding(
@@ -260,9 +261,6 @@ class Stream:
             )
         self._endpoint = endpoint
         return self._expect_body(headers)
-
-    def _one_model(self, name: str) -> bytes:
-        return model_body(self.catalog, name, self._shape)
 
     def _expect_body(self, headers: HeadersReceived) -> Continue:
         if headers.body_mode not in (None, BUFFERED):
