@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from score import Route, clauses
 
-MAX_CHARACTERS = 300  # of a training text: beyond 48 tokens nothing is read
+EXCERPT = 110  # characters of each end of a training text that is longer than both; beyond 64 tokens nothing is read
 TEXTS = 36
 ROUTES = (14, 26)
 COMPOSITE_SHARE, COMPOSITE_SIZE = 0.45, (2, 7)
 MIXED_SHARE = 0.35  # of the broad routes: made of routes that are not alike, as `utilities` or `everything else` are
 EXAMPLE_SHARE, EXAMPLES = 0.25, (1, 5)
 CLAUSE_DROP = 0.2
-OWN_WEIGHT = 0.015  # share of blocks of an own outline, per route and root of its texts
+OWN_SHARE = 0.7  # of the blocks; among our own lists by the root of their texts
 NONE = "-"  # the route of texts that belong to none
 
 
@@ -41,6 +40,7 @@ class Group:
     descriptions: list[list[str]] = field(default_factory=list)
     texts: list[list[str]] = field(default_factory=list)
     neighbours: NDArray[np.int64] | None = None  # [routes, routes], nearest first
+    own: bool = False
 
     def add(self, name: str, descriptions: Iterable[str]) -> int:
         if name not in self.names:
@@ -74,6 +74,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return [json.loads(line) for line in lines]
 
 
+def outlines(folder: Path) -> list[Path]:
+    """Our own lists of routes with texts; `dialogues*.txt` beside them are conversations (dialogues.py)."""
+    return sorted(path for path in folder.glob("*.txt") if not path.name.startswith("dialogues"))
+
+
 def read_outline(path: Path) -> list[tuple[str, str, list[str], list[str]]]:
     """`data_own/*.txt` -> (group, route, descriptions, texts). `= group`, `+ route | description | …`, then texts."""
     found: list[tuple[str, str, list[str], list[str]]] = []
@@ -92,6 +97,13 @@ def read_outline(path: Path) -> list[tuple[str, str, list[str], list[str]]]:
     return found
 
 
+def excerpt(text: str) -> str:
+    """Both ends of a long text: what is asked stands before or behind what is pasted."""
+    if len(text) <= 2 * EXCERPT + 10:
+        return text
+    return f"{text[:EXCERPT].rsplit(' ', 1)[0]} … {text[-EXCERPT:].split(' ', 1)[-1]}"
+
+
 def load_groups(weights: dict[str, float], folder: Path, own: Sequence[Path], held: Iterable[str]) -> list[Group]:
     """The groups of `folder/*.jsonl` and of the outlines `own`, less the texts in `held`."""
     groups: dict[str, Group] = {}
@@ -102,17 +114,16 @@ def load_groups(weights: dict[str, float], folder: Path, own: Sequence[Path], he
             route = group.add(row["route"], [row["description"]])
             group.weight = max(group.weight, weight)
             if row["text"] not in skip:
-                group.texts[route].append(row["text"][:MAX_CHARACTERS])
+                group.texts[route].append(excerpt(row["text"]))
     for path in own:
         for name, route_name, descriptions, texts in read_outline(path):
-            group = groups.setdefault(f"own:{name}", Group(f"own:{name}", 0.0))
+            group = groups.setdefault(f"outline:{name}", Group(f"outline:{name}", 0.0, own=True))
             if route_name == NONE:
                 group.add(NONE, [])
-                group.texts[group.names.index(NONE)].extend(texts)
+                group.texts[group.names.index(NONE)].extend(map(excerpt, texts))
                 continue
             route = group.add(route_name, descriptions)
-            group.texts[route].extend(t[:MAX_CHARACTERS] for t in texts)
-            group.weight += OWN_WEIGHT * len(texts) ** 0.5
+            group.texts[route].extend(map(excerpt, texts))
     return list(groups.values())
 
 
@@ -155,6 +166,12 @@ def _siblings(group: Group, proper: list[int], size: int, rng: random.Random) ->
     rest = [i for i in proper if i not in chosen]
     chosen.update(dict.fromkeys(rng.sample(rest, max(0, min(len(rest), size - len(chosen))))))
     return list(chosen)
+
+
+def candidates_of(group: Group, families: Sequence[list[int]], rng: random.Random) -> list[Candidate]:
+    """One form of each route or broad route, without examples."""
+    form = rng.random()
+    return [_candidate(group, family, form, [], rng) for family in families]
 
 
 def _families(group: Group, chosen: list[int], rng: random.Random) -> list[list[int]]:
@@ -218,11 +235,7 @@ def nearest(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def group_weights(groups: Sequence[Group]) -> list[float]:
-    return [g.weight for g in groups]
-
-
-def rows_by_route(rows: Iterable[dict[str, str]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        found[row["route"]].append(row["text"])
-    return dict(found)
+    """The share of blocks of each: what train.py gives a file, and for our own what OWN_SHARE leaves them."""
+    roots = [sum(map(len, g.texts)) ** 0.5 if g.own else 0.0 for g in groups]
+    own = OWN_SHARE / (1 - OWN_SHARE) * sum(g.weight for g in groups) / max(sum(roots), 1.0)
+    return [g.weight + own * root for g, root in zip(groups, roots, strict=True)]

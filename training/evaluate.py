@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from conversation import Turn, decide
+from conversation import Turn, decide, echoing
 from data import read_rows
 from encoder import batch, embed, load, tokenizer
 from numpy.typing import NDArray
@@ -130,15 +130,23 @@ def measure_clinc(folder: Path, encode: EmbedTexts, sets: Sets) -> None:
     sets.add_auroc("out of scope, AUROC with five examples", values.max(1)[inside], values.max(1)[~inside])
 
 
+def spoken_turns(spoken: Sequence[Sequence[str]], routes: Sequence[Route], encode: EmbedTexts) -> list[Turn]:
+    """The newest turn of each conversation, `spoken` being all that the user said in it."""
+    heard, opening = encode([said[-1] for said in spoken])
+    before, _ = encode([said[-2] if len(said) > 1 else said[-1] for said in spoken])
+    table = vectors(routes, encode)
+    alone = scores(heard, table)
+    echoed = scores(np.stack([echoing(now, was) for now, was in zip(heard, before, strict=True)]), table)
+    sizes = [len(said[-1].encode()) for said in spoken]
+    return [Turn(a, e, float(o), n) for a, e, o, n in zip(alone, echoed, opening, sizes, strict=True)]
+
+
 def measure_sgd(folder: Path, encode: EmbedTexts, sets: Sets) -> None:
     """Turns labelled `other` are not counted here: routes are measured, not abstention."""
     cases = read_rows(folder / "dev.jsonl")
     routes = read_routes(folder / "domains.yaml")
     spoken = [[m["content"] for m in case["messages"] if m["role"] == "user"] for case in cases]  # type: ignore[index]
-    alone, opening = encode([said[-1] for said in spoken])
-    joined, _ = encode([" ".join(said[-2:]) for said in spoken])
-    table = vectors(routes, encode)
-    turns = [Turn(a, j, float(o)) for a, j, o in zip(scores(alone, table), scores(joined, table), opening, strict=True)]
+    turns = spoken_turns(spoken, routes, encode)
     names = [r.name for r in routes]
     owner = {c: i for i, c in enumerate(dict.fromkeys(case["conversation"] for case in cases))}
     group = np.array([owner[case["conversation"]] for case in cases])
@@ -173,10 +181,8 @@ def measure_cases(folder: Path, encode: EmbedTexts, sets: Sets) -> None:
     cases = [case for path in sorted(folder.glob("*.jsonl")) for case in read_rows(path)]
     cases = [dict(case, expected=case["expected"] or "other") for case in cases]
     spoken = [[m["content"] for m in case["messages"] if m["role"] == "user"] for case in cases]  # type: ignore[index]
-    alone, opening = encode([said[-1] for said in spoken])
-    joined, _ = encode([" ".join(said[-2:]) for said in spoken])
-    table = vectors(routes, encode)
-    first, second = scores(alone, table), scores(joined, table)
+    turns = spoken_turns(spoken, routes, encode)
+    first = np.stack([turn.alone for turn in turns])
     names = np.array([r.name for r in routes])
     expected = np.array([case["expected"] for case in cases])
     single = np.array([not case.get("conversation") for case in cases])
@@ -189,7 +195,7 @@ def measure_cases(folder: Path, encode: EmbedTexts, sets: Sets) -> None:
     right, owners = [], []
     for owner, key in enumerate(dict.fromkeys(case["conversation"] for case in cases if case.get("conversation"))):
         rows = [i for i, case in enumerate(cases) if case.get("conversation") == key]
-        chosen = decide([Turn(first[i], second[i], float(opening[i])) for i in rows])
+        chosen = decide([turns[i] for i in rows])
         right += [float(names[c] == expected[i]) for c, i in zip(chosen, rows, strict=True) if inside[i]]
         owners += [owner for i in rows if inside[i]]
     sets.add("shipped cases, turns of conversations with a route", np.array(right), np.array(owners))

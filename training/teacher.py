@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from data import NONE, read_outline, read_rows
+from data import NONE, excerpt, outlines, read_outline, read_rows
 from encoder import embed, load, tokenizer
 from safetensors.torch import load_file
 from score import clauses
@@ -37,8 +37,8 @@ MAX_TOKENS = 96
 TOKENS_AT_ONCE = 3000
 # texts per file; of mmlu only what is trained on
 TEXTS = {"banking77": 250, "hwu64": 500, "slurp": 100, "own_llm_prompts": 500, "bbh": 200, "gsm8k": 80, "mmlu": 800}
-MAX_CHARACTERS = 400
-FOREIGN = "multilingual"  # outlines that the teachers do not understand
+OWN_TEXTS, PHRASES = 3000, 9000  # of our own outlines, of all
+FOREIGN = ("multilingual", "languages")  # outlines that the teachers do not understand
 
 
 def pool(folder: Path, own: Path, prompts: Path | None, seed: int) -> tuple[list[str], list[str]]:
@@ -51,17 +51,21 @@ def pool(folder: Path, own: Path, prompts: Path | None, seed: int) -> tuple[list
         named = {(r["route"], r["description"]) for r in rows}
         if stem == "mmlu":
             rows = [r for i, r in enumerate(rows) if i % HELD_MMLU]
-        texts.update(dict.fromkeys(r["text"][:MAX_CHARACTERS] for r in rng.sample(rows, count)))
+        texts.update(dict.fromkeys(excerpt(r["text"]) for r in rng.sample(rows, count)))
         for name, description in sorted(named):
             phrases.update(dict.fromkeys([name, description, *clauses(description)]))
-    for path in sorted(p for p in own.glob("*.txt") if not p.name.startswith(FOREIGN)):
+    ours: list[str] = []
+    for path in outlines(own):
+        if path.name.startswith(FOREIGN):
+            continue
         for _, name, descriptions, written in read_outline(path):
-            texts.update(dict.fromkeys(t[:MAX_CHARACTERS] for t in written))
+            ours += map(excerpt, written)
             if name != NONE:
                 phrases.update(dict.fromkeys([name, *descriptions, *(c for d in descriptions for c in clauses(d))]))
+    texts.update(dict.fromkeys(rng.sample(ours, min(OWN_TEXTS, len(ours)))))
     if prompts:
-        texts.update(dict.fromkeys(r["text"][:MAX_CHARACTERS] for r in read_rows(prompts)))
-    return list(texts), list(phrases)
+        texts.update(dict.fromkeys(excerpt(r["text"]) for r in read_rows(prompts)))
+    return list(texts), rng.sample(list(phrases), min(PHRASES, len(phrases)))
 
 
 class Teacher:

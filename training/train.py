@@ -2,10 +2,12 @@
 
     python train.py --data DIR --base DIR --out FILE [--teacher FILE] [--steps 300] [--seed 7]
 
-Loss of a step (two blocks, see data.py): cross entropy over the candidate routes at temperature 0.05 of the production
-score; half of the same for the whole line alone; a sigmoid term that pushes right pairs above and all others
-below one learned threshold, so that absolute scores mean something. The other block's routes are negatives too, except
-where they score about as high as the right route: they may be right as well.
+Loss of a step (two blocks, see data.py, and the turns of some dialogues, see dialogues.py): cross entropy over the
+candidate routes at temperature 0.05 of the production score; half of the same for the whole line alone; a sigmoid term
+that pushes right pairs above and all others below one learned threshold, so that absolute scores mean something. The
+other block's routes are negatives too, except where they score about as high as the right route: they may be right as
+well. Turns are scored as in production: with an echo of the turn before, and a head start for its route that `opening`
+decides.
 
 With `--teacher FILE` (teacher.py), a last term: requests of every kind, against phrases drawn from all route lists and
 against each other, must be as near as a larger encoder finds them. It keeps what no list of routes trains.
@@ -24,8 +26,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from data import Block, Candidate, Group, draw_block, group_weights, load_groups, nearest, read_rows
-from encoder import Encoder, batch, embed, load, save, tokenizer
+from conversation import ECHO, ECHO_SHARE, HEAD_START, OPENING_BYTES, OPENING_SHARE
+from data import Block, Candidate, Group, draw_block, group_weights, load_groups, nearest, outlines, read_rows
+from dialogues import PATTERN, TurnBlock, draw_turns, read_dialogues
+from encoder import OPENING_CERTAINTY, Encoder, batch, embed, load, save, tokenizer
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,21 +37,22 @@ from turns import build
 
 TEMPERATURE = 0.05
 WHOLE_LOSS, SIGMOID_LOSS, TURN_LOSS = 0.5, 1.0, 0.4
-TURNS, TOPICLESS = 20, 6  # turns of a step for the head `opening`, and texts that belong to no route
+DIALOGUE_LOSS = 0.7
+TURNS, TOPICLESS = 10, 4  # turns of a step for the head `opening`, and texts that belong to no route
 WHOLE_SHARE = 0.25
 SURELY_BELOW = (
     0.1  # another block's route that scores less than this below the right one may also be right: no negative
 )
 NONE_BELOW = 0.35  # the same for a text that belongs to no route of its own block
 FROZEN_LAYERS = 2
-MAX_TOKENS = 48
+MAX_TOKENS = 64
 TOKENS_AT_ONCE = 1600  # of one forward pass, so that short route texts are not padded to the longest prompt
 TEACHER_LOSS, TEACHER_TEXTS, TEACHER_PHRASES = 1.0, 16, 48  # texts and phrases of a step
 EMA = 0.98  # what is written is the running mean of the weights
 WARM_UP = 30  # steps
-# share of blocks per file; own outlines add the square root of their size (data.load_groups)
+# blocks per file, to be seen with each other and data.OWN_SHARE
 WEIGHTS = {
-    "banking77": 1.0, "hwu64": 1.2, "slurp": 0.5, "own_llm_prompts": 2.0, "bbh": 0.5, "gsm8k": 0.0, "mmlu": 1.6,
+    "banking77": 1.0, "hwu64": 1.2, "slurp": 0.5, "own_llm_prompts": 1.6, "bbh": 0.4, "gsm8k": 0.0, "mmlu": 1.3,
 }  # fmt: skip
 HELD_OUT = ("snips", "arena_hard", "self_instruct")  # measured, never trained on
 HELD_MMLU = 5  # every fifth question of mmlu.jsonl is kept for measuring
@@ -124,10 +129,53 @@ def scores(text: Tensor, whole: Tensor, parts: Tensor, index: Tensor) -> tuple[T
     return WHOLE_SHARE * line + (1 - WHOLE_SHARE) * best, line
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """The texts of a step, each encoded once."""
+
+    place: dict[str, int]
+    table: Tensor
+
+    def of(self, texts: Sequence[str]) -> Tensor:
+        return self.table[[self.place[t] for t in texts]]
+
+
+def routed(text: Tensor, candidates: Sequence[Candidate], vectors: Vectors) -> tuple[Tensor, Tensor]:
+    """Vectors [texts, 384] -> production score and whole-line cosine, each [texts, candidates]."""
+    used = sorted({vectors.place[p] for c in candidates for p in c.parts})
+    column = {p: i for i, p in enumerate(used)}
+    index = torch.full((len(candidates), max(len(c.parts) for c in candidates)), -1)
+    for row, c in enumerate(candidates):
+        index[row, : len(c.parts)] = torch.tensor([column[vectors.place[p]] for p in c.parts])
+    return scores(text, vectors.of([c.whole for c in candidates]), vectors.table[used], index)
+
+
+def dialogue_loss(model: Encoder, block: TurnBlock, vectors: Vectors) -> tuple[Tensor, Tensor]:
+    """Cross entropy over the routes of turns that ask for something, and of `opening` over turns behind another."""
+    said = vectors.of(block.texts)
+    follows = torch.tensor([b >= 0 for b in block.before])
+    echoing = functional.normalize(said + ECHO * said[list(block.before)] * follows[:, None], dim=1)
+    both, _ = routed(torch.cat([said, echoing]), block.candidates, vectors)
+    total = (1 - ECHO_SHARE) * both[: len(said)] + ECHO_SHARE * both[len(said) :]
+    certain = model.turn(said)
+    length = torch.tensor([min(1.0, len(t.encode()) / OPENING_BYTES) for t in block.texts])
+    opening = OPENING_SHARE * torch.sigmoid(OPENING_CERTAINTY * certain) + (1 - OPENING_SHARE) * length
+    start = HEAD_START * (1 - opening)
+    held = functional.one_hot(torch.tensor(block.held).clamp(min=0), len(block.candidates))
+    total = total + held * (start * follows)[:, None]
+    label = torch.tensor(block.labels)
+    opens = torch.tensor([float(o) for o in block.opens])
+    return (
+        functional.cross_entropy(total[label >= 0] / TEMPERATURE, label[label >= 0]),
+        functional.binary_cross_entropy_with_logits(certain[follows], opens[follows]),
+    )
+
+
 def step_loss(
     model: Encoder,
     tok: Tokenizer,
     blocks: Sequence[Block],
+    dialogue: TurnBlock,
     turns: Sequence[tuple[str, int]],
     *,
     lesson: Lesson | None,
@@ -139,23 +187,15 @@ def step_loss(
         dict.fromkeys(
             [
                 *texts,
+                *dialogue.texts,
                 *(t for t, _ in turns),
-                *(c.whole for c in candidates),
-                *(p for c in candidates for p in c.parts),
+                *(t for c in (*candidates, *dialogue.candidates) for t in (c.whole, *c.parts)),
                 *([*lesson.texts, *lesson.phrases] if lesson else []),
             ]
         )
     )
-    place = {t: i for i, t in enumerate(unique)}
-    vectors = encode(model, tok, unique)
-    width = max(len(c.parts) for c in candidates)
-    used = sorted({place[p] for c in candidates for p in c.parts})
-    column = {p: i for i, p in enumerate(used)}
-    index = torch.full((len(candidates), width), -1)
-    for row, c in enumerate(candidates):
-        index[row, : len(c.parts)] = torch.tensor([column[place[p]] for p in c.parts])
-    text, whole = vectors[[place[t] for t in texts]], vectors[[place[c.whole] for c in candidates]]
-    total, line = scores(text, whole, vectors[used], index)
+    vectors = Vectors({t: i for i, t in enumerate(unique)}, encode(model, tok, unique))
+    total, line = routed(vectors.of(texts), candidates, vectors)
 
     owner = torch.tensor([b for b, block in enumerate(blocks) for _ in block.texts])
     home = torch.tensor([b for b, block in enumerate(blocks) for _ in block.candidates])
@@ -179,13 +219,14 @@ def step_loss(
     each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     weight = torch.where(target > 0, 5.0, 1.0) * ~masked
     sigmoid = (each * weight).sum() / weight.sum()
-    opening = model.turn(vectors[[place[t] for t, _ in turns]])
+    opening = model.turn(vectors.of([t for t, _ in turns]))
     turn = functional.binary_cross_entropy_with_logits(opening, torch.tensor([float(y) for _, y in turns]))
-    total_loss = ranked[0] + WHOLE_LOSS * ranked[1] + SIGMOID_LOSS * sigmoid + TURN_LOSS * turn
+    spoken, following = dialogue_loss(model, dialogue, vectors)
+    total_loss = ranked[0] + WHOLE_LOSS * ranked[1] + SIGMOID_LOSS * sigmoid
+    total_loss = total_loss + DIALOGUE_LOSS * spoken + TURN_LOSS * (turn + following)
     if lesson is None:
         return total_loss
-    taught = [vectors[[place[t] for t in group]] for group in (lesson.texts, lesson.phrases)]
-    return total_loss + TEACHER_LOSS * teacher_loss(lesson, *taught)
+    return total_loss + TEACHER_LOSS * teacher_loss(lesson, vectors.of(lesson.texts), vectors.of(lesson.phrases))
 
 
 def prepare(groups: Sequence[Group], base: Encoder, tok: Tokenizer) -> None:
@@ -226,11 +267,12 @@ def main() -> None:
         weight_decay=0.01,
     )
     peaks = [group["lr"] for group in optimiser.param_groups]
-    groups = load_groups(WEIGHTS, args.data, sorted(args.own.glob("*.txt")), held_out(args.data))
-    groups = [g for g in groups if g.weight > 0 and sum(map(len, g.texts))]
+    dialogues = read_dialogues(sorted(args.own.glob(PATTERN)))
+    groups = load_groups(WEIGHTS, args.data, outlines(args.own), held_out(args.data))
+    groups = [g for g in (*groups, *(d.group for d in dialogues)) if (g.own or g.weight > 0) and any(g.texts)]
     prepare(groups, base, tok)
     opened, continued, topicless = build(args.data, args.own, args.seed)
-    weights = group_weights(groups)
+    weights, lengths = group_weights(groups), [d.turns**0.5 for d in dialogues]
     print({g.name: (len(g.names), sum(map(len, g.texts)), round(w, 2)) for g, w in zip(groups, weights, strict=True)})
     teacher = Teacher(args.teacher) if args.teacher else None
     averaged = {n: p.detach().clone() for n, p in model.named_parameters()}
@@ -243,9 +285,11 @@ def main() -> None:
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
             group["lr"] = peak * min(1.0, (step + 1) / WARM_UP) * max(0.03, 1 - done)
         first, second = rng.choices(groups, weights, k=2)
+        spoken = draw_turns(rng.choices(dialogues, lengths)[0], rng)
         turns = [(t, 1) for t in rng.sample(opened, TURNS // 2)] + [(t, 0) for t in rng.sample(continued, TURNS // 2)]
         blocks = [with_topicless(draw_block(first, rng), rng.sample(topicless, TOPICLESS)), draw_block(second, rng)]
-        loss = step_loss(model, tok, blocks, turns, lesson=teacher.lesson(rng) if teacher else None, gate=gate)
+        lesson = teacher.lesson(rng) if teacher else None
+        loss = step_loss(model, tok, blocks, spoken, turns, lesson=lesson, gate=gate)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)

@@ -4,7 +4,7 @@
 set -eu
 data=$1 base=$2 teacher=$3 prompts=$4 out=$5
 here=$(dirname "$0")
-steps=${STEPS:-680}
+steps=${STEPS:-2300}
 mkdir -p "$out"
 python "$here/teacher.py" --data "$data/train" --base "$base" --teacher "$teacher" --prompts "$prompts" \
   --out "$out/teacher.npz"

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from data import NONE, read_outline, read_rows
+from data import NONE, outlines, read_outline, read_rows
 
 OPENING_FILES = {"hwu64": 1500, "slurp": 500, "own_llm_prompts": 1500, "banking77": 500}
 # HWU64's own labels for turns that carry no topic
@@ -64,7 +64,7 @@ def build(folder: Path, own: Path, seed: int) -> tuple[list[str], list[str], lis
         rows = read_rows(folder / f"{stem}.jsonl")
         going_on += [r["text"] for r in rows if r["route"] in CONTINUING]
         opening += [r["text"][:300] for r in rng.sample(rows, count) if r["route"] not in CONTINUING | {"chit-chat"}]
-    for path in sorted(own.glob("*.txt")):
+    for path in outlines(own):
         opening += [t for _, route, _, texts in read_outline(path) if route != NONE for t in texts]
     bare = [t for t in slots["continue"] if set(_SLOT.findall(t)) <= BARE_SLOTS]
     written = ([dressed(expand(t, slots, rng), leads, rng) for t in part] for part in (opening, going_on, bare * 3))
