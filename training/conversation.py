@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from score import Matrix
 
 ECHO, ECHO_SHARE = 0.25, 0.3
-HEAD_START = 8 / 23.6  # `hold` in units of the calibration
+HEAD_START = 8.5 / 24.1  # `hold` in units of the calibration
 OPENING_SHARE, OPENING_BYTES = 0.7, 180
 
 

@@ -65,7 +65,7 @@ class BuiltIn:
 # all-MiniLM-L6-v2 (sentence-transformers, Apache-2.0), tuned and quantised by training/; data/README.md tells more.
 BUILT_IN = BuiltIn(
     path=Path(__file__).parent / "data" / "encoder.onnx",
-    sha256="9331e4878200f7a201c8da4abc31bf9538a76b39fd1b225a61081b470bf9bb1d",
+    sha256="51557506cedfb257077069d33a5256d4a76db8c09f04df85076e030557551cf1",
 )
 
 

@@ -150,8 +150,8 @@ def axes_for(
     ]
     if conversations:
         axes += [
-            _values(lambda at, value: replace(at, hold=value), (7.0, 5.25, 4.0, 3.0, 2.0, 8.5)),
-            _values(lambda at, value: replace(at, ending=value), (9.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 11.0)),
+            _values(lambda at, value: replace(at, hold=value), (8.5, 7.0, 5.5, 4.0, 3.0, 2.0, 10.0)),
+            _values(lambda at, value: replace(at, ending=value), (12.0, 10.0, 8.0, 6.0, 5.0, 4.0, 3.0, 2.0, 14.0)),
         ]
     counts = Counter(labels)
     if len(routes) <= MOST_OFFSETS:
