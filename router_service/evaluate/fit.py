@@ -151,7 +151,7 @@ def axes_for(
     if conversations:
         axes += [
             _values(lambda at, value: replace(at, hold=value), (8.5, 7.0, 5.5, 4.0, 3.0, 2.0, 10.0)),
-            _values(lambda at, value: replace(at, ending=value), (12.0, 10.0, 8.0, 6.0, 5.0, 4.0, 3.0, 2.0, 14.0)),
+            _values(lambda at, value: replace(at, ending=value), (8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 10.0, 12.0)),
         ]
     counts = Counter(labels)
     if len(routes) <= MOST_OFFSETS:
