@@ -17,8 +17,7 @@ from router_service.errors import SetupError
 from router_service.routing.catalog import Preference
 from router_service.routing.conversation import Conversation, Turn
 from router_service.routing.decision import Classification, Context, Reason
-from router_service.routing.follow import PRIOR
-from router_service.routing.scoring import CALIBRATION, Encoded, Thresholds
+from router_service.routing.scoring import Encoded, Thresholds
 
 PREFERENCES = (
     Preference(
@@ -104,8 +103,7 @@ async def test_a_turn_without_a_topic_goes_where_the_conversation_is(encoder: En
     poem = await asked.classify(said("Write a poem about autumn.", "yes, that works"))
     assert poem.context is not None
     assert (poem.route, poem.context.previous, poem.context.ended) == ("creative writing", "creative writing", False)
-    most = PRIOR.hold / CALIBRATION.lead
-    assert 0.9 * most < poem.context.head_start < most
+    assert 0.33 < poem.context.head_start < 0.353
     function = "now a Python function that reverses a list"
     assert (await asked.classify(said("Write a poem about autumn.", "nice", function))).route == "code generation"
 

@@ -86,9 +86,10 @@ def test_the_head_start_is_part_of_the_scores() -> None:
     assert judged.scores[CODE] - judged.scores[POEM] >= judged.head_start > 0
 
 
-def test_what_the_encoder_says_of_an_opening_counts_beside_the_length() -> None:
-    text, prior = "y" * (PRIOR.opening_bytes // 2), replace(PRIOR, opening_share=0.75)
-    assert [opening(turn(text, said), prior) for said in (None, 0.0, 0.5, 1.0)] == [0.5, 0.125, 0.5, 0.875]
+def test_what_the_encoder_says_of_an_opening_counts_more_than_the_length() -> None:
+    text = "y" * (PRIOR.opening_bytes // 2)
+    found = [opening(turn(text, said)) for said in (None, 0.0, 0.5, 1.0)]
+    assert found == pytest.approx([0.5, 0.15, 0.5, 0.85])
 
 
 def test_a_conversation_of_one_turn_inherits_nothing() -> None:
