@@ -28,6 +28,7 @@ EXAMPLE_SHARE, EXAMPLES = 0.25, (1, 5)
 CLAUSE_DROP = 0.2
 OWN_SHARE = 0.7  # of the blocks; among our own lists by the root of their texts
 NONE = "-"  # the route of texts that belong to none
+DIALOGUES = "dialogues*.txt"
 
 
 @dataclass
@@ -75,8 +76,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def outlines(folder: Path) -> list[Path]:
-    """Our own lists of routes with texts; `dialogues*.txt` beside them are conversations (dialogues.py)."""
-    return sorted(path for path in folder.glob("*.txt") if not path.name.startswith("dialogues"))
+    """Our own lists of routes with texts; the other `.txt` files are conversations (dialogues.py)."""
+    return sorted(path for path in folder.glob("*.txt") if not path.match(DIALOGUES))
 
 
 def read_outline(path: Path) -> list[tuple[str, str, list[str], list[str]]]:

@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import Candidate, Group, candidates_of, excerpt
+from data import DIALOGUES, Candidate, Group, candidates_of, excerpt
 
-PATTERN = "dialogues*.txt"
 TURNS = 18  # of a block, at least; the last dialogue is used whole
 _TURN = re.compile(r"(?:n ([^:]+)|(c)|(e)): (.+)")
 
@@ -59,10 +58,10 @@ class TurnBlock:
     opens: tuple[bool, ...]
 
 
-def read_dialogues(paths: Sequence[Path]) -> list[Dialogues]:
+def read_dialogues(folder: Path) -> list[Dialogues]:
     groups: list[Group] = []
     spoken: list[list[list[Said]]] = []
-    for path in paths:
+    for path in sorted(folder.glob(DIALOGUES)):
         for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             line = raw.strip()
             if not line or line.startswith("#"):

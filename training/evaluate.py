@@ -132,13 +132,14 @@ def measure_clinc(folder: Path, encode: EmbedTexts, sets: Sets) -> None:
 
 def spoken_turns(spoken: Sequence[Sequence[str]], routes: Sequence[Route], encode: EmbedTexts) -> list[Turn]:
     """The newest turn of each conversation, `spoken` being all that the user said in it."""
-    heard, opening = encode([said[-1] for said in spoken])
-    before, _ = encode([said[-2] if len(said) > 1 else said[-1] for said in spoken])
+    texts = list(dict.fromkeys(text for said in spoken for text in said[-2:]))
+    encoded, opening = encode(texts)
+    place = {text: i for i, text in enumerate(texts)}
+    now, before = [place[said[-1]] for said in spoken], [place[said[-2:][0]] for said in spoken]
     table = vectors(routes, encode)
-    alone = scores(heard, table)
-    echoed = scores(np.stack([echoing(now, was) for now, was in zip(heard, before, strict=True)]), table)
-    sizes = [len(said[-1].encode()) for said in spoken]
-    return [Turn(a, e, float(o), n) for a, e, o, n in zip(alone, echoed, opening, sizes, strict=True)]
+    alone = scores(encoded[now], table)
+    echoed = scores(np.stack([echoing(encoded[n], encoded[b]) for n, b in zip(now, before, strict=True)]), table)
+    return [Turn(a, e, float(opening[n]), len(texts[n].encode())) for a, e, n in zip(alone, echoed, now, strict=True)]
 
 
 def measure_sgd(folder: Path, encode: EmbedTexts, sets: Sets) -> None:

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from conversation import ECHO, ECHO_SHARE, HEAD_START, OPENING_BYTES, OPENING_SHARE
 from data import Block, Candidate, Group, draw_block, group_weights, load_groups, nearest, outlines, read_rows
-from dialogues import PATTERN, TurnBlock, draw_turns, read_dialogues
+from dialogues import TurnBlock, draw_turns, read_dialogues
 from encoder import OPENING_CERTAINTY, Encoder, batch, embed, load, save, tokenizer
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -267,7 +267,7 @@ def main() -> None:
         weight_decay=0.01,
     )
     peaks = [group["lr"] for group in optimiser.param_groups]
-    dialogues = read_dialogues(sorted(args.own.glob(PATTERN)))
+    dialogues = read_dialogues(args.own)
     groups = load_groups(WEIGHTS, args.data, outlines(args.own), held_out(args.data))
     groups = [g for g in (*groups, *(d.group for d in dialogues)) if (g.own or g.weight > 0) and any(g.texts)]
     prepare(groups, base, tok)
