@@ -113,7 +113,7 @@ def open_judge(
 
     if fitted is None:
         routes = scoring.embed_routes(preferences, embed)
-        return Judge(routes, follow.embed_closing(embed), Rules(thresholds(settings)))
+        return Judge(routes, follow.embed_phrases(embed), Rules(thresholds(settings)))
     if fitted.encoder != encoder.name:
         raise SetupError(
             f"router.embedded.fit was fitted for the encoder {fitted.encoder}, which is not the one in use, "
@@ -125,7 +125,7 @@ def open_judge(
         Prior(hold=fitted.hold, ending=fitted.ending),
         offsets=tuple(fitted.offsets.get(preference.name, 0.0) for preference in preferences),
     )
-    return Judge(scoring.embed_routes(preferences, embed, weights), follow.embed_closing(embed), rules)
+    return Judge(scoring.embed_routes(preferences, embed, weights), follow.embed_phrases(embed), rules)
 
 
 def thresholds(settings: Router, usual: scoring.Thresholds = scoring.Thresholds()) -> scoring.Thresholds:  # noqa: B008

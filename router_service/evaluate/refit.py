@@ -31,7 +31,7 @@ class ScoredCases:
         self._preferences = preferences
         self._encode = encode
         self._min_confidence = min_confidence
-        self._closing = follow.embed_closing(self._embed)
+        self._phrases = follow.embed_phrases(self._embed)
         self._texts = [follow.heard(case.turns) for case in cases]
         names = [preference.name for preference in preferences]
         self._expected = [-1 if case.expected == OTHER else names.index(str(case.expected)) for case in cases]
@@ -75,7 +75,7 @@ class ScoredCases:
             def score(before: str | None, text: str) -> Scored:
                 if (before, text) not in pairs:
                     previous = None if before is None else self._turn(before)
-                    pairs[before, text] = follow.score(previous, self._turn(text), routes, self._closing)
+                    pairs[before, text] = follow.score(previous, self._turn(text), routes, self._phrases)
                 return pairs[before, text]
 
             self._scored[weights] = [

@@ -5,7 +5,8 @@ conversation: the prior is found again from the turns themselves. Nothing is rem
 replica gives the same answer. Owns which turns are read (`heard`) and what one does to the next (`follow`); how well a
 single text fits is `scoring`.
 
-A turn after the first is judged by
+A first turn that only greets or thanks asks for nothing and is no route: it is much closer to `GREETINGS` than to any
+route. A turn after the first is judged by
 1. its scores, 0.7 from the turn alone and 0.3 from its vector with a quarter of the previous turn's vector added;
 2. a head start for the route of the turn before, the greater the less the turn looks like a new request: a long turn
    names its topic ("now write to the customer that …"), a short one relies on what was said, and where the encoder
@@ -58,7 +59,40 @@ MOST_TURNS = 8
 # Of the turns before the newest two, together: about 600 words, or 60 ms of encoding where none is in a cache.
 MOST_EARLIER_BYTES = 4_000
 
-# What users say who are done, or decline what was offered. Never from a data set.
+# What users say who begin with nothing to ask. These and the next two: never from a data set.
+GREETINGS = (
+    "hi",
+    "hello there",
+    "good morning",
+    "hey, how are you?",
+    "are you there?",
+    "thanks a lot!",
+    "thank you, that's all",
+    "bye, see you",
+    "hallo",
+    "danke, das war's",
+    "bonjour",
+    "merci beaucoup",
+    "hola",
+    "muchas gracias",
+    "ciao, grazie",
+    "olá, obrigado",
+    "hoi, bedankt",
+    "cześć, dziękuję",
+    "merhaba, teşekkürler",
+    "привет",
+    "спасибо",
+    "مرحبا",
+    "شكرا",
+    "नमस्ते",
+    "你好",
+    "谢谢",
+    "こんにちは",
+    "ありがとう",
+    "안녕하세요",
+    "감사합니다",
+)
+# What users say who are done, or decline what was offered.
 ENDINGS = (
     "no thanks, nothing else",
     "no, that is all I need",
@@ -107,7 +141,7 @@ class Prior:
     """
 
     hold: float = 8.5  # head start of the previous turn's route where the turn surely goes on with it
-    ending: float = 8.0  # lead of the endings over the best route from which nothing is asked
+    ending: float = 8.0  # lead of the endings, or greetings, over the best route from which nothing is asked
     opening_share: float = 0.7  # of what the encoder says of an opening, where it does; the rest is the length's
     opening_bytes: int = 180  # a turn of this length has a topic of its own; bytes, so that 汉字 count as words do
     echo: float = 0.25  # of the previous turn's vector, added to the turn's own
@@ -148,11 +182,16 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
-    """ENDINGS and CONTINUATIONS as vectors, each (texts, dimension). Made by `embed_closing`."""
+class Phrases:
+    """GREETINGS, ENDINGS and CONTINUATIONS as vectors, each (texts, dimension). Made by `embed_phrases`."""
 
+    greetings: Vector
     endings: Vector
     continuations: Vector
+
+    def greeting(self, vector: Vector) -> float:
+        """How much a first turn sounds like one; a language may have a single text here."""
+        return float(np.vecdot(self.greetings, vector).max())
 
     def ending(self, vector: Vector) -> float:
         """How much a turn sounds like an ending; minus infinity for one that sounds more like going on."""
@@ -165,17 +204,20 @@ def _likeness(texts: Vector, vector: Vector) -> float:
     return float(np.sort(np.vecdot(texts, vector))[-2:].mean())
 
 
-def embed_closing(embed: Embed) -> Closing:
-    return Closing(np.stack([embed(text) for text in ENDINGS]), np.stack([embed(text) for text in CONTINUATIONS]))
+def embed_phrases(embed: Embed) -> Phrases:
+    return Phrases(*(np.stack([embed(text) for text in texts]) for texts in (GREETINGS, ENDINGS, CONTINUATIONS)))
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One turn before it is judged: `alone` and, but for a first turn, `echoed` have a score per preference."""
+    """One turn before it is judged: `alone` and `echoed` have a score per preference, the same ones for a first turn.
+
+    `nothing` is how much it sounds like asking for nothing.
+    """
 
     alone: Vector
     echoed: Vector
-    ending: float
+    nothing: float
     opening: float
 
 
@@ -194,41 +236,41 @@ class Judge:
     """One configuration's way of judging conversations."""
 
     routes: Routes
-    closing: Closing
+    phrases: Phrases
     rules: Rules
 
     def follow(self, turns: Sequence[UserTurn]) -> Judged:
         """The newest of the turns, given those before it, oldest first. At least one."""
         pairs = zip((None, *turns), turns, strict=False)
         return replay(
-            [score(before, turn, self.routes, self.closing, self.rules.prior) for before, turn in pairs], self.rules
+            [score(before, turn, self.routes, self.phrases, self.rules.prior) for before, turn in pairs], self.rules
         )
 
 
-def score(before: UserTurn | None, turn: UserTurn, routes: Routes, closing: Closing, prior: Prior = PRIOR) -> Scored:
+def score(before: UserTurn | None, turn: UserTurn, routes: Routes, phrases: Phrases, prior: Prior = PRIOR) -> Scored:
     """A turn behind another, or the first."""
     vector = turn.encoded.vector
-    alone = echoed = routes.scores(vector)
-    if before is not None:
-        echoing = vector + prior.echo * before.encoded.vector
-        echoed = routes.scores(echoing / np.linalg.norm(echoing))
-    return Scored(alone, echoed, closing.ending(vector), opening(turn, prior))
+    alone = routes.scores(vector)
+    if before is None:
+        return Scored(alone, alone, phrases.greeting(vector), opening(turn, prior))
+    echoing = vector + prior.echo * before.encoded.vector
+    echoed = routes.scores(echoing / np.linalg.norm(echoing))
+    return Scored(alone, echoed, phrases.ending(vector), opening(turn, prior))
 
 
 def replay(turns: Sequence[Scored], rules: Rules) -> Judged:
     """The newest of the turns, given those before it, oldest first. At least one."""
     first, *others = turns
-    scores = _offset(first.alone, rules)
-    judged = Judged(judge(scores, rules.thresholds, rules.calibration), scores)
+    judged = judge_next(None, first, rules)
     for turn in others:
         judged = judge_next(judged.route, turn, rules)
     return judged
 
 
 def judge_next(previous: int | None, turn: Scored, rules: Rules) -> Judged:
-    """A turn behind one that left the conversation on the route `previous`."""
+    """A turn behind one that left the conversation on the route `previous`; None: on none, or this is the first."""
     prior, unit = rules.prior, 1 / rules.calibration.lead
-    if turn.ending - turn.alone.max() > prior.ending * unit:
+    if turn.nothing - turn.alone.max() > prior.ending * unit:
         scores = _offset(turn.alone, rules)
         verdict = judge(scores, rules.thresholds, rules.calibration)
         return Judged(Verdict(Reason.NO_ROUTE, verdict.best, verdict.confidence), scores, previous, ended=True)

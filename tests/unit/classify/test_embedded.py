@@ -154,12 +154,12 @@ async def test_min_confidence_sends_unsure_answers_to_the_default_model() -> Non
 async def test_an_encoder_that_fails_is_a_reason_and_not_an_exception() -> None:
     class Failing(Compass):
         def encode(self, text: str) -> Encoded:
-            if text == "hi":
+            if text == "a story":
                 raise SetupError("out of memory")
             return super().encode(text)
 
     asked = classifier(Failing())
-    assert (await asked.classify(said("hi"))).reason is Reason.CLASSIFIER_ERROR
+    assert (await asked.classify(said("a story"))).reason is Reason.CLASSIFIER_ERROR
     assert (await asked.classify(said("a poem"))).route == "creative writing"
 
 

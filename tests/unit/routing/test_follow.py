@@ -16,16 +16,17 @@ from router_service.routing.decision import Reason
 from router_service.routing.follow import (
     CONTINUATIONS,
     ENDINGS,
+    GREETINGS,
     MOST_EARLIER_BYTES,
     MOST_TURNS,
     PRIOR,
-    Closing,
     Judge,
     Judged,
+    Phrases,
     Rules,
     UserTurn,
     byte_length,
-    embed_closing,
+    embed_phrases,
     heard,
     opening,
 )
@@ -33,17 +34,17 @@ from router_service.routing.scoring import CALIBRATION, Encoded, Thresholds, Vec
 
 CODE, POEM = 0, 1
 PREFERENCES = (Preference("code", "code", ()), Preference("poem", "poem", ()))
-AXES = ("code", "poem", "done", "yes", "else")
+AXES = ("code", "poem", "done", "yes", "hello", "else")
 
 
 def embed(text: str) -> Vector:
     """Each word of AXES is a direction of its own, any other text the last of them."""
     words = [word in text for word in AXES]
-    return np.asarray(np.array(words if any(words) else [0, 0, 0, 0, 1], np.float32) / np.sqrt(max(1, sum(words))))
+    return np.asarray(np.array(words if any(words) else [0, 0, 0, 0, 0, 1], np.float32) / np.sqrt(max(1, sum(words))))
 
 
-CLOSING = Closing(np.stack([embed("done")]), np.stack([embed("yes")]))
-JUDGE = Judge(embed_routes(PREFERENCES, embed), CLOSING, Rules(Thresholds()))
+PHRASES = Phrases(*(np.stack([embed(text)]) for text in ("hello", "done", "yes")))
+JUDGE = Judge(embed_routes(PREFERENCES, embed), PHRASES, Rules(Thresholds()))
 
 
 def turn(text: str, opening: float | None = None) -> UserTurn:
@@ -117,6 +118,26 @@ def test_an_offset_rates_a_preference_up_or_down_in_every_turn() -> None:
         assert (raised.follow(turns).verdict.best, JUDGE.follow(turns).verdict.best) == (POEM, CODE)
 
 
+# --- the beginning of a conversation ---
+
+
+def test_a_first_turn_that_only_greets_has_no_route_and_leaves_none() -> None:
+    judged = follow("hello")
+    assert (judged.verdict.reason, judged.ended) == (Reason.NO_ROUTE, True)
+    assert follow("hello", "yes").previous is None
+    assert follow("hello", "code").verdict.best == CODE
+
+
+def test_a_first_turn_that_greets_and_asks_is_routed() -> None:
+    judged = follow("hello, a poem please")
+    assert (judged.verdict.reason, judged.verdict.best, judged.ended) == (Reason.MATCHED, POEM, False)
+
+
+def test_a_greeting_in_a_conversation_stays_on_its_route() -> None:
+    judged = follow("code", "hello")
+    assert (judged.verdict.best, judged.ended) == (CODE, False)
+
+
 # --- the end of a conversation ---
 
 
@@ -144,17 +165,22 @@ def test_an_answer_as_near_to_going_on_as_to_an_end_goes_on() -> None:
     assert (judged.verdict.best, judged.ended) == (CODE, False)
 
 
-def test_endings_and_continuations_are_texts_of_their_own() -> None:
-    texts = [text.casefold() for text in (*ENDINGS, *CONTINUATIONS)]
+def test_greetings_endings_and_continuations_are_texts_of_their_own() -> None:
+    texts = [text.casefold() for text in (*GREETINGS, *ENDINGS, *CONTINUATIONS)]
     assert len(set(texts)) == len(texts)
-    closing = embed_closing(embed)
-    assert (closing.endings.shape, closing.continuations.shape) == ((len(ENDINGS), 5), (len(CONTINUATIONS), 5))
+    phrases = embed_phrases(embed)
+    shapes = [found.shape for found in (phrases.greetings, phrases.endings, phrases.continuations)]
+    assert shapes == [(len(GREETINGS), 6), (len(ENDINGS), 6), (len(CONTINUATIONS), 6)]
 
 
 # --- whatever is said ---
 
 
-@given(st.lists(st.sampled_from(["code", "poem", "done", "else", "yes", long("code poem")]), min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.sampled_from(["code", "poem", "done", "else", "yes", "hello", long("code poem")]), min_size=1, max_size=6
+    )
+)
 def test_the_same_conversation_always_gets_the_same_answer_and_a_bounded_head_start(texts: Sequence[str]) -> None:
     # Nothing is remembered: what was asked in between changes nothing.
     first = follow(*texts)
