@@ -22,6 +22,7 @@ from router_service.config.fitted import Fitted
 from router_service.config.models import Router
 from router_service.errors import SetupError
 from router_service.routing import follow, scoring
+from router_service.routing.backdrop import embed_backdrop
 from router_service.routing.catalog import Preference
 from router_service.routing.conversation import Conversation
 from router_service.routing.decision import Classification, Context, Reason
@@ -113,7 +114,7 @@ def open_judge(
 
     if fitted is None:
         routes = scoring.embed_routes(preferences, embed)
-        return Judge(routes, follow.embed_phrases(embed), Rules(thresholds(settings)))
+        return Judge(routes, embed_backdrop(embed), Rules(thresholds(settings)))
     if fitted.encoder != encoder.name:
         raise SetupError(
             f"router.embedded.fit was fitted for the encoder {fitted.encoder}, which is not the one in use, "
@@ -125,7 +126,7 @@ def open_judge(
         Prior(hold=fitted.hold, ending=fitted.ending),
         offsets=tuple(fitted.offsets.get(preference.name, 0.0) for preference in preferences),
     )
-    return Judge(scoring.embed_routes(preferences, embed, weights), follow.embed_phrases(embed), rules)
+    return Judge(scoring.embed_routes(preferences, embed, weights), embed_backdrop(embed), rules)
 
 
 def thresholds(settings: Router, usual: scoring.Thresholds = scoring.Thresholds()) -> scoring.Thresholds:  # noqa: B008

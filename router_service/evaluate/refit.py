@@ -14,6 +14,7 @@ import numpy as np
 from router_service.evaluate.cases import OTHER, Case
 from router_service.evaluate.fit import Rights, Settings
 from router_service.routing import follow
+from router_service.routing.backdrop import embed_backdrop
 from router_service.routing.catalog import Preference
 from router_service.routing.decision import Reason
 from router_service.routing.follow import Judged, Prior, Rules, Scored, UserTurn
@@ -31,7 +32,7 @@ class ScoredCases:
         self._preferences = preferences
         self._encode = encode
         self._min_confidence = min_confidence
-        self._phrases = follow.embed_phrases(self._embed)
+        self._backdrop = embed_backdrop(self._embed)
         self._texts = [follow.heard(case.turns) for case in cases]
         names = [preference.name for preference in preferences]
         self._expected = [-1 if case.expected == OTHER else names.index(str(case.expected)) for case in cases]
@@ -75,7 +76,7 @@ class ScoredCases:
             def score(before: str | None, text: str) -> Scored:
                 if (before, text) not in pairs:
                     previous = None if before is None else self._turn(before)
-                    pairs[before, text] = follow.score(previous, self._turn(text), routes, self._phrases)
+                    pairs[before, text] = follow.score(previous, self._turn(text), routes, self._backdrop)
                 return pairs[before, text]
 
             self._scored[weights] = [

@@ -5,6 +5,10 @@ conversation: the prior is found again from the turns themselves. Nothing is rem
 replica gives the same answer. Owns which turns are read (`heard`) and what one does to the next (`follow`); how well a
 single text fits is `scoring`.
 
+From all scores of a turn a quarter of its nearness to the nearest of `backdrop.TOPICS` is taken: a question about tulips
+is a little like any list of routes, and much more like gardening. It changes no order, only what is near enough to be a
+route: with as many right answers refused, half as many again of the texts of no route are found (`scoring.Thresholds`).
+
 A first turn that only greets or thanks asks for nothing and is no route: it is much closer to `GREETINGS` than to any
 route. A turn after the first is judged by
 1. its scores, 0.7 from the turn alone and 0.3 from its vector with a quarter of the previous turn's vector added;
@@ -33,18 +37,17 @@ turn instead of its route did worse.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from router_service.routing.backdrop import Backdrop
 from router_service.routing.conversation import Conversation
 from router_service.routing.decision import Reason
 from router_service.routing.scoring import (
     CALIBRATION,
     Calibration,
-    Embed,
     Encoded,
     Routes,
     Thresholds,
@@ -54,82 +57,12 @@ from router_service.routing.scoring import (
     shorten,
 )
 
+# Of the nearness to the nearest of `backdrop.TOPICS`, taken from all scores.
+TOPIC_SHARE = 0.25
 # More change no figure of the table above by more than 0.2.
 MOST_TURNS = 8
 # Of the turns before the newest two, together: about 600 words, or 60 ms of encoding where none is in a cache.
 MOST_EARLIER_BYTES = 4_000
-
-# What users say who begin with nothing to ask. These and the next two: never from a data set.
-GREETINGS = (
-    "hi",
-    "hello there",
-    "good morning",
-    "hey, how are you?",
-    "are you there?",
-    "thanks a lot!",
-    "thank you, that's all",
-    "bye, see you",
-    "hallo",
-    "danke, das war's",
-    "bonjour",
-    "merci beaucoup",
-    "hola",
-    "muchas gracias",
-    "ciao, grazie",
-    "olá, obrigado",
-    "hoi, bedankt",
-    "cześć, dziękuję",
-    "merhaba, teşekkürler",
-    "привет",
-    "спасибо",
-    "مرحبا",
-    "شكرا",
-    "नमस्ते",
-    "你好",
-    "谢谢",
-    "こんにちは",
-    "ありがとう",
-    "안녕하세요",
-    "감사합니다",
-)
-# What users say who are done, or decline what was offered.
-ENDINGS = (
-    "no thanks, nothing else",
-    "no, that is all I need",
-    "no, that's everything, thanks",
-    "nothing else, I'm good",
-    "no, I'm all set",
-    "no, not now",
-    "not right now, maybe later",
-    "not yet, I'll think about it",
-    "nein danke, das war alles",
-    "non merci, c'est tout",
-    "no gracias, eso es todo",
-    "不用了，谢谢",  # noqa: RUF001 - a Chinese comma
-)
-# And what they say who go on, or thank for what they got without declining anything: with them, a short answer is not
-# taken for an ending where every route is far from it.
-CONTINUATIONS = (
-    "yes",
-    "no",
-    "ok",
-    "yes please, do that",
-    "yes, that works",
-    "sounds good, go ahead",
-    "no, the other one",
-    "no, I don't mind which",
-    "make it shorter",
-    "what about tomorrow?",
-    "why is that?",
-    "another one please",
-    "that is wrong, try again",
-    "thanks, that's all I need",
-    "great, thank you, that is everything",
-    "ja, bitte",
-    "oui, parfait",
-    "sí, por favor",
-    "好的",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,33 +115,6 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Phrases:
-    """GREETINGS, ENDINGS and CONTINUATIONS as vectors, each (texts, dimension). Made by `embed_phrases`."""
-
-    greetings: Vector
-    endings: Vector
-    continuations: Vector
-
-    def greeting(self, vector: Vector) -> float:
-        """How much a first turn sounds like one; a language may have a single text here."""
-        return float(np.vecdot(self.greetings, vector).max())
-
-    def ending(self, vector: Vector) -> float:
-        """How much a turn sounds like an ending; minus infinity for one that sounds more like going on."""
-        ending = _likeness(self.endings, vector)
-        return ending if ending > _likeness(self.continuations, vector) else -math.inf
-
-
-def _likeness(texts: Vector, vector: Vector) -> float:
-    """The mean of the best two cosines, as for a preference's parts."""
-    return float(np.sort(np.vecdot(texts, vector))[-2:].mean())
-
-
-def embed_phrases(embed: Embed) -> Phrases:
-    return Phrases(*(np.stack([embed(text) for text in texts]) for texts in (GREETINGS, ENDINGS, CONTINUATIONS)))
-
-
-@dataclass(frozen=True, slots=True)
 class Scored:
     """One turn before it is judged: `alone` and `echoed` have a score per preference, the same ones for a first turn.
 
@@ -236,26 +142,28 @@ class Judge:
     """One configuration's way of judging conversations."""
 
     routes: Routes
-    phrases: Phrases
+    backdrop: Backdrop
     rules: Rules
 
     def follow(self, turns: Sequence[UserTurn]) -> Judged:
         """The newest of the turns, given those before it, oldest first. At least one."""
         pairs = zip((None, *turns), turns, strict=False)
         return replay(
-            [score(before, turn, self.routes, self.phrases, self.rules.prior) for before, turn in pairs], self.rules
+            [score(before, turn, self.routes, self.backdrop, self.rules.prior) for before, turn in pairs], self.rules
         )
 
 
-def score(before: UserTurn | None, turn: UserTurn, routes: Routes, phrases: Phrases, prior: Prior = PRIOR) -> Scored:
+def score(before: UserTurn | None, turn: UserTurn, routes: Routes, backdrop: Backdrop, prior: Prior = PRIOR) -> Scored:
     """A turn behind another, or the first."""
     vector = turn.encoded.vector
-    alone = routes.scores(vector)
+    usual = TOPIC_SHARE * backdrop.topic(vector)
+    alone = routes.scores(vector) - usual
     if before is None:
-        return Scored(alone, alone, phrases.greeting(vector), opening(turn, prior))
+        return Scored(alone, alone, backdrop.greeting(vector) - usual, opening(turn, prior))
     echoing = vector + prior.echo * before.encoded.vector
-    echoed = routes.scores(echoing / np.linalg.norm(echoing))
-    return Scored(alone, echoed, phrases.ending(vector), opening(turn, prior))
+    echoing /= np.linalg.norm(echoing)
+    echoed = routes.scores(echoing) - TOPIC_SHARE * backdrop.topic(echoing)
+    return Scored(alone, echoed, backdrop.ending(vector) - usual, opening(turn, prior))
 
 
 def replay(turns: Sequence[Scored], rules: Rules) -> Judged:

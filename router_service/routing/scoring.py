@@ -74,7 +74,7 @@ class Thresholds:
     that is never found is worse than one that is found too often.
     """
 
-    score: float = 0.32
+    score: float = 0.22
     margin: float = 0.15
     confidence: float = 0.0
 

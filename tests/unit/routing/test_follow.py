@@ -10,23 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router_service.routing.backdrop import CONTINUATIONS, ENDINGS, GREETINGS, TOPICS, Backdrop, embed_backdrop
 from router_service.routing.catalog import Preference
 from router_service.routing.conversation import Conversation, Turn
 from router_service.routing.decision import Reason
 from router_service.routing.follow import (
-    CONTINUATIONS,
-    ENDINGS,
-    GREETINGS,
     MOST_EARLIER_BYTES,
     MOST_TURNS,
     PRIOR,
+    TOPIC_SHARE,
     Judge,
     Judged,
-    Phrases,
     Rules,
     UserTurn,
     byte_length,
-    embed_phrases,
     heard,
     opening,
 )
@@ -43,8 +40,8 @@ def embed(text: str) -> Vector:
     return np.asarray(np.array(words if any(words) else [0, 0, 0, 0, 0, 1], np.float32) / np.sqrt(max(1, sum(words))))
 
 
-PHRASES = Phrases(*(np.stack([embed(text)]) for text in ("hello", "done", "yes")))
-JUDGE = Judge(embed_routes(PREFERENCES, embed), PHRASES, Rules(Thresholds()))
+BACKDROP = Backdrop(*(np.stack([embed(text)]) for text in ("hello", "done", "yes", "else")))
+JUDGE = Judge(embed_routes(PREFERENCES, embed), BACKDROP, Rules(Thresholds()))
 
 
 def turn(text: str, opening: float | None = None) -> UserTurn:
@@ -118,6 +115,21 @@ def test_an_offset_rates_a_preference_up_or_down_in_every_turn() -> None:
         assert (raised.follow(turns).verdict.best, JUDGE.follow(turns).verdict.best) == (POEM, CODE)
 
 
+# --- what people ask about, whatever is configured ---
+
+
+def test_a_turn_near_a_topic_has_to_be_nearer_to_a_preference() -> None:
+    strict = replace(JUDGE, rules=Rules(Thresholds(score=0.4)))
+    found = [strict.follow([turn(text)]) for text in ("code poem done yes", "code poem done yes else")]
+    assert [judged.verdict.reason for judged in found] == [Reason.MATCHED, Reason.NO_ROUTE]
+    assert found[1].scores[CODE] == pytest.approx((1 - TOPIC_SHARE) / np.sqrt(5))
+
+
+def test_a_topic_counts_the_same_against_every_preference() -> None:
+    scores = follow("code else").scores
+    assert scores[CODE] - scores[POEM] == pytest.approx(1 / np.sqrt(2))
+
+
 # --- the beginning of a conversation ---
 
 
@@ -165,12 +177,13 @@ def test_an_answer_as_near_to_going_on_as_to_an_end_goes_on() -> None:
     assert (judged.verdict.best, judged.ended) == (CODE, False)
 
 
-def test_greetings_endings_and_continuations_are_texts_of_their_own() -> None:
-    texts = [text.casefold() for text in (*GREETINGS, *ENDINGS, *CONTINUATIONS)]
+def test_the_texts_of_the_backdrop_are_texts_of_their_own() -> None:
+    kinds = (GREETINGS, ENDINGS, CONTINUATIONS, TOPICS)
+    texts = [text.casefold() for kind in kinds for text in kind]
     assert len(set(texts)) == len(texts)
-    phrases = embed_phrases(embed)
-    shapes = [found.shape for found in (phrases.greetings, phrases.endings, phrases.continuations)]
-    assert shapes == [(len(GREETINGS), 6), (len(ENDINGS), 6), (len(CONTINUATIONS), 6)]
+    found = embed_backdrop(embed)
+    shapes = [vectors.shape for vectors in (found.greetings, found.endings, found.continuations, found.topics)]
+    assert shapes == [(len(kind), 6) for kind in kinds]
 
 
 # --- whatever is said ---
