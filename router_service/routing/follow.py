@@ -5,9 +5,9 @@ conversation: the prior is found again from the turns themselves. Nothing is rem
 replica gives the same answer. Owns which turns are read (`heard`) and what one does to the next (`follow`); how well a
 single text fits is `scoring`.
 
-From all scores of a turn a quarter of its nearness to the nearest of `backdrop.TOPICS` is taken: a question about tulips
-is a little like any list of routes, and much more like gardening. It changes no order, only what is near enough to be a
-route: with as many right answers refused, half as many again of the texts of no route are found (`scoring.Thresholds`).
+From all scores of a turn a quarter of its nearness to the nearest of `backdrop.TOPICS` is taken: a question about
+tulips is a little like any list of routes, and much more like gardening. That changes no order, only what is near
+enough to be a route: with as many right answers refused, more of the texts of no route are found.
 
 A first turn that only greets or thanks asks for nothing and is no route: it is much closer to `GREETINGS` than to any
 route. A turn after the first is judged by
@@ -57,8 +57,6 @@ from router_service.routing.scoring import (
     shorten,
 )
 
-# Of the nearness to the nearest of `backdrop.TOPICS`, taken from all scores.
-TOPIC_SHARE = 0.25
 # More change no figure of the table above by more than 0.2.
 MOST_TURNS = 8
 # Of the turns before the newest two, together: about 600 words, or 60 ms of encoding where none is in a cache.
@@ -156,13 +154,13 @@ class Judge:
 def score(before: UserTurn | None, turn: UserTurn, routes: Routes, backdrop: Backdrop, prior: Prior = PRIOR) -> Scored:
     """A turn behind another, or the first."""
     vector = turn.encoded.vector
-    usual = TOPIC_SHARE * backdrop.topic(vector)
+    usual = backdrop.usual(vector)
     alone = routes.scores(vector) - usual
     if before is None:
         return Scored(alone, alone, backdrop.greeting(vector) - usual, opening(turn, prior))
     echoing = vector + prior.echo * before.encoded.vector
     echoing /= np.linalg.norm(echoing)
-    echoed = routes.scores(echoing) - TOPIC_SHARE * backdrop.topic(echoing)
+    echoed = routes.scores(echoing) - backdrop.usual(echoing)
     return Scored(alone, echoed, backdrop.ending(vector) - usual, opening(turn, prior))
 
 

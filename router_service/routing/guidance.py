@@ -19,6 +19,7 @@ from functools import cache
 
 import numpy as np
 
+from router_service.routing.backdrop import embed_backdrop
 from router_service.routing.catalog import Preference
 from router_service.routing.scoring import (
     CALIBRATION,
@@ -124,10 +125,12 @@ def _pairs(measured: Sequence[Measured], routes: Routes, calibration: Calibratio
 
 
 def _examples(measured: Sequence[Measured], embed: Embed, thresholds: Thresholds) -> Iterator[Advice]:
+    backdrop = embed_backdrop(embed) if any(each.preference.examples for each in measured) else None
     for position, each in enumerate(measured):
         for example in filter(str.strip, each.preference.examples):
             vector = embed(shorten(example))
-            scores = [_without(own, shorten(example) if own is each else None, vector) for own in measured]
+            usual = backdrop.usual(vector) if backdrop else 0.0
+            scores = [_without(own, shorten(example) if own is each else None, vector) - usual for own in measured]
             best = int(np.argmax(scores))
             if best != position:
                 other = measured[best]

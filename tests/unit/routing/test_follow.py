@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_service.routing.backdrop import CONTINUATIONS, ENDINGS, GREETINGS, TOPICS, Backdrop, embed_backdrop
+from router_service.routing.backdrop import (
+    CONTINUATIONS,
+    ENDINGS,
+    GREETINGS,
+    TOPIC_SHARE,
+    TOPICS,
+    Backdrop,
+    embed_backdrop,
+)
 from router_service.routing.catalog import Preference
 from router_service.routing.conversation import Conversation, Turn
 from router_service.routing.decision import Reason
@@ -18,7 +26,6 @@ from router_service.routing.follow import (
     MOST_EARLIER_BYTES,
     MOST_TURNS,
     PRIOR,
-    TOPIC_SHARE,
     Judge,
     Judged,
     Rules,
