@@ -116,7 +116,7 @@ class Judged:
 class Scored:
     """One turn before it is judged: `alone` and `echoed` have a score per preference, the same ones for a first turn.
 
-    `nothing` is how much it sounds like asking for nothing.
+    `nothing` is how much it sounds like asking for nothing, to be compared with `alone`.
     """
 
     alone: Vector
