@@ -114,19 +114,19 @@ def open_judge(
 
     if fitted is None:
         routes = scoring.embed_routes(preferences, embed)
-        return Judge(routes, embed_backdrop(embed), Rules(thresholds(settings)))
+        return Judge(routes, embed_backdrop(embed, routes), Rules(thresholds(settings)))
     if fitted.encoder != encoder.name:
         raise SetupError(
             f"router.embedded.fit was fitted for the encoder {fitted.encoder}, which is not the one in use, "
             f"{encoder.name}; run `router-service fit` again, or remove the key"
         )
-    weights = scoring.Weights(fitted.whole, fitted.best_parts)
+    routes = scoring.embed_routes(preferences, embed, scoring.Weights(fitted.whole, fitted.best_parts))
     rules = Rules(
         thresholds(settings, scoring.Thresholds(fitted.threshold, fitted.margin)),
         Prior(hold=fitted.hold, ending=fitted.ending),
         offsets=tuple(fitted.offsets.get(preference.name, 0.0) for preference in preferences),
     )
-    return Judge(scoring.embed_routes(preferences, embed, weights), embed_backdrop(embed), rules)
+    return Judge(routes, embed_backdrop(embed, routes), rules)
 
 
 def thresholds(settings: Router, usual: scoring.Thresholds = scoring.Thresholds()) -> scoring.Thresholds:  # noqa: B008

@@ -65,7 +65,7 @@ class BuiltIn:
 # all-MiniLM-L6-v2 (sentence-transformers, Apache-2.0), tuned and quantised by training/; data/README.md tells more.
 BUILT_IN = BuiltIn(
     path=Path(__file__).parent / "data" / "encoder.onnx",
-    sha256="51557506cedfb257077069d33a5256d4a76db8c09f04df85076e030557551cf1",
+    sha256="3d3c00c7ff52502bba8acf0c5009086ab74057c955e8689c553b91b6df5e44bc",
 )
 
 

@@ -32,7 +32,7 @@ class ScoredCases:
         self._preferences = preferences
         self._encode = encode
         self._min_confidence = min_confidence
-        self._backdrop = embed_backdrop(self._embed)
+        self._backdrop = embed_backdrop(self._embed, embed_routes(preferences, self._embed))
         self._texts = [follow.heard(case.turns) for case in cases]
         names = [preference.name for preference in preferences]
         self._expected = [-1 if case.expected == OTHER else names.index(str(case.expected)) for case in cases]

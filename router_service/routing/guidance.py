@@ -82,7 +82,7 @@ def advise(
     ]
     found = [
         *_pairs(measured, routes, calibration),
-        *_examples(measured, embed, thresholds or Thresholds()),
+        *_examples(measured, routes, embed, thresholds or Thresholds()),
         *_thin(measured),
     ]
     return tuple(sorted(found, key=lambda advice: advice.position))
@@ -124,8 +124,8 @@ def _pairs(measured: Sequence[Measured], routes: Routes, calibration: Calibratio
         )
 
 
-def _examples(measured: Sequence[Measured], embed: Embed, thresholds: Thresholds) -> Iterator[Advice]:
-    backdrop = embed_backdrop(embed) if any(each.preference.examples for each in measured) else None
+def _examples(measured: Sequence[Measured], routes: Routes, embed: Embed, thresholds: Thresholds) -> Iterator[Advice]:
+    backdrop = embed_backdrop(embed, routes) if any(each.preference.examples for each in measured) else None
     for position, each in enumerate(measured):
         for example in filter(str.strip, each.preference.examples):
             vector = embed(shorten(example))

@@ -10,7 +10,7 @@ from tests.e2e.commands import ROOT, running
 CASES = ROOT / "tests" / "data" / "cases"
 
 # What the embedded classifier reaches, less two points for other processors' rounding. Raise it with the classifier.
-FLOOR = 0.74
+FLOOR = 0.775
 
 
 def test_the_embedded_classifier_keeps_its_accuracy_on_the_shipped_cases(tmp_path: Path) -> None:

@@ -127,9 +127,7 @@ def test_preferences_are_measured_and_advice_changes_no_exit_code(
     assert code == 0
     assert out.startswith("FILE can be used.\n")
     advice = out.splitlines()[-1]
-    assert advice.startswith(
-        "FILE:9: advice: routing_preferences[0].description: is hard to tell from `code generation`: "
-    )
+    assert advice.startswith("FILE:11: advice: routing_preferences[1].description: is hard to tell from `coding`: ")
     assert "say it in one of the two only" in advice
 
 
@@ -141,7 +139,7 @@ def test_preferences_are_measured_whatever_classifies(
     code, out = check(file, capsys, "--json")
     said = json.loads(out)
     assert (code, said["problems"], said["not_measured"]) == (0, [], None)
-    assert [(advice["severity"], advice["line"]) for advice in said["advice"]] == [("advice", 9)]
+    assert [(advice["severity"], advice["line"]) for advice in said["advice"]] == [("advice", 11)]
 
 
 def test_an_encoder_that_cannot_be_loaded_costs_only_the_advice(

@@ -67,7 +67,7 @@ def test_what_gains_is_written_and_said_with_its_interval(tmp_path: Path, capsys
         "accuracy with the defaults    66.7%\n"
         "fitted, on held-out folds     100.0%, +33.3 points (95 % interval +16.7 to +50.0)\n"
     )
-    assert "  threshold  0.32 → " in out
+    assert "  threshold  0.23 → " in out
     assert f"Written to {tmp_path}/fit.json." in out
     written = json.loads((tmp_path / "fit.json").read_text())
     assert (written["encoder"], written["cases"], written["gain"]) == ("words", 30, 0.3333)

@@ -157,6 +157,13 @@ def test_a_greeting_in_a_conversation_stays_on_its_route() -> None:
     assert (judged.verdict.best, judged.ended) == (CODE, False)
 
 
+def test_where_a_preference_is_for_small_talk_a_greeting_is_its_to_answer() -> None:
+    routes = embed_routes((*PREFERENCES, Preference("chat", "small talk", ())), embed)
+    backdrop = embed_backdrop(embed, routes)
+    assert len(backdrop.greetings) == 0
+    assert not Judge(routes, backdrop, JUDGE.rules).follow([turn("hello")]).ended
+
+
 # --- the end of a conversation ---
 
 
@@ -188,7 +195,7 @@ def test_the_texts_of_the_backdrop_are_texts_of_their_own() -> None:
     kinds = (GREETINGS, ENDINGS, CONTINUATIONS, TOPICS)
     texts = [text.casefold() for kind in kinds for text in kind]
     assert len(set(texts)) == len(texts)
-    found = embed_backdrop(embed)
+    found = embed_backdrop(embed, embed_routes(PREFERENCES, embed))
     shapes = [vectors.shape for vectors in (found.greetings, found.endings, found.continuations, found.topics)]
     assert shapes == [(len(kind), 6) for kind in kinds]
 

@@ -53,7 +53,9 @@ def test_an_example_that_belongs_elsewhere_is_named_with_both_scores() -> None:
 def test_an_example_that_resembles_nothing_is_named() -> None:
     example = Preference("code", "code snippets, prose on code", (), examples=("weather",))
     (advice,) = advise((example, POEMS), embed)
-    assert advice.what.startswith('does not resemble its example "weather" (score -0.24; below 0.22 no preference fits)')
+    assert advice.what.startswith(
+        'does not resemble its example "weather" (score -0.24; below 0.23 no preference fits)'
+    )
 
 
 def test_a_description_that_repeats_the_name_is_thin_unless_there_are_examples() -> None:
