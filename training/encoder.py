@@ -8,17 +8,21 @@ parameter names are those of the safetensors file, so that loading is a plain `l
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import glossary
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-HIDDEN, HEADS, LAYERS, INNER, VOCABULARY, POSITIONS = 384, 12, 6, 1536, 30522, 512
+from router_service.classify.tokenizer import Words, built_in_tokenizer
+
+HIDDEN, HEADS, LAYERS, INNER, BERT_PIECES, POSITIONS = 384, 12, 6, 1536, 30522, 512
 LAYER_NORM_EPS = 1e-12
 OPENING_CERTAINTY = 0.5
+WORD_TABLE = "embeddings.word_embeddings.weight"
 UNIT_TO_LOGIT = 20.0  # components of a unit vector are about 0.05: keeps the head's weights near one
 
 
@@ -47,11 +51,12 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, rows: int) -> None:
+        """`rows` of the word table: BERT's pieces and the glossary's own."""
         super().__init__()
         self.embeddings = nn.ModuleDict(
             {
-                "word_embeddings": nn.Embedding(VOCABULARY, HIDDEN),
+                "word_embeddings": nn.Embedding(rows, HIDDEN),
                 "position_embeddings": nn.Embedding(POSITIONS, HIDDEN),
                 "token_type_embeddings": nn.Embedding(2, HIDDEN),
                 "LayerNorm": _norm(),
@@ -88,33 +93,46 @@ def _norm() -> nn.LayerNorm:
 
 
 def load(weights: Path) -> Encoder:
-    model = Encoder()
+    """The glossary's rows are made anew: they are not trained, and not saved."""
     state = {k.removeprefix("bert."): v for k, v in load_file(weights).items()}
+    state[WORD_TABLE] = torch.from_numpy(glossary.with_rows(state[WORD_TABLE].numpy()))
+    model = Encoder(len(state[WORD_TABLE]))
     known = {k: v for k, v in state.items() if k in model.state_dict()}
     model.load_state_dict({"opening.weight": model.opening.weight, "opening.bias": model.opening.bias, **known})
     return model.eval()
 
 
 def save(model: Encoder, weights: Path) -> None:
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, weights)
+    state = model.state_dict()
+    state[WORD_TABLE] = state[WORD_TABLE][:BERT_PIECES]
+    save_file({name: value.contiguous() for name, value in state.items()}, weights)
 
 
 def interpolate(base: Encoder, tuned: Encoder, share: float) -> Encoder:
     """Weights `(1 - share) * base + share * tuned`: keeps the base's generality at little cost."""
-    merged, old, new = Encoder(), base.state_dict(), tuned.state_dict()
+    old, new = base.state_dict(), tuned.state_dict()
+    merged = Encoder(len(old[WORD_TABLE]))
     merged.load_state_dict({k: torch.lerp(old[k], new[k], share) for k in old})
     return merged.eval()
 
 
-def tokenizer(path: Path, max_tokens: int) -> Tokenizer:
-    tok = Tokenizer.from_file(str(path))
-    tok.enable_truncation(max_tokens)
-    tok.no_padding()
-    return tok
+@dataclass(frozen=True)
+class Tokens:
+    """The product's tokenizer, for texts of at most `limit` tokens."""
+
+    limit: int
+    words: Words
+
+    def __call__(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        return [self.words.encode(text, self.limit) for text in texts]
 
 
-def batch(tok: Tokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    encoded = [e.ids for e in tok.encode_batch(list(texts))]
+def tokenizer(limit: int) -> Tokens:
+    return Tokens(limit, built_in_tokenizer())
+
+
+def batch(tok: Tokens, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    encoded = tok(texts)
     width = max(map(len, encoded))
     ids = torch.zeros(len(encoded), width, dtype=torch.long)
     mask = torch.zeros(len(encoded), width, dtype=torch.long)
@@ -125,7 +143,7 @@ def batch(tok: Tokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def embed(model: Encoder, tok: Tokenizer, texts: Sequence[str], rows: int = 64) -> Tensor:
+def embed(model: Encoder, tok: Tokens, texts: Sequence[str], rows: int = 64) -> Tensor:
     """Unit vectors of `texts`, in order; sorted by length inside so that little is padded."""
     out = torch.zeros(len(texts), HIDDEN)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))

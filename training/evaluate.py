@@ -1,6 +1,6 @@
 """Measure an encoder on sets it was not trained on, with the production score and 95 % bootstrap intervals.
 
-    python evaluate.py --data DIR --base DIR [--weights FILE.safetensors | --onnx FILE] [--json OUT]
+    python evaluate.py --data DIR (--weights FILE.safetensors | --onnx FILE) [--json OUT]
 
 `--data` holds `clinc150/`, `sgd/` and `train/` (README.md says what they are). CLINC150 and SGD are never trained on;
 of `train/`, only what train.py holds out is measured.
@@ -229,8 +229,8 @@ def measure_held_out(folder: Path, encode: EmbedTexts, sets: Sets) -> None:
         )
 
 
-def torch_encoder(weights: Path, base: Path) -> EmbedTexts:
-    model, tok = load(weights), tokenizer(base / "tokenizer.json", MAX_TOKENS)
+def torch_encoder(weights: Path) -> EmbedTexts:
+    model, tok = load(weights), tokenizer(MAX_TOKENS)
 
     def encode(texts: Sequence[str]) -> tuple[Matrix, Matrix]:
         found = embed(model, tok, texts)
@@ -240,13 +240,13 @@ def torch_encoder(weights: Path, base: Path) -> EmbedTexts:
     return encode
 
 
-def onnx_encoder(path: Path, base: Path) -> EmbedTexts:
+def onnx_encoder(path: Path) -> EmbedTexts:
     import onnxruntime  # noqa: PLC0415 - only where a file is measured
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    tok = tokenizer(base / "tokenizer.json", MAX_TOKENS)
+    tok = tokenizer(MAX_TOKENS)
 
     def encode(texts: Sequence[str]) -> tuple[Matrix, Matrix]:
         out, opening = np.zeros((len(texts), 384), np.float32), np.zeros(len(texts), np.float32)
@@ -263,19 +263,15 @@ def onnx_encoder(path: Path, base: Path) -> EmbedTexts:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure an encoder on sets it was not trained on.")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--base", type=Path, required=True)
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--onnx", type=Path)
+    encoder = parser.add_mutually_exclusive_group(required=True)
+    encoder.add_argument("--weights", type=Path)
+    encoder.add_argument("--onnx", type=Path)
     parser.add_argument("--cases", type=Path, help="tests/data/cases")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    encode = (
-        onnx_encoder(args.onnx, args.base)
-        if args.onnx
-        else torch_encoder(args.weights or args.base / "model.safetensors", args.base)
-    )
+    encode = onnx_encoder(args.onnx) if args.onnx else torch_encoder(args.weights)
     sets = Sets()
     measure_clinc(args.data / "clinc150", encode, sets)
     measure_sgd(args.data / "sgd", encode, sets)

@@ -1,6 +1,6 @@
 """Write the trained encoder as one ONNX file with 8-bit weights, and say what that cost.
 
-    python export.py --weights FILE.safetensors --base DIR --out encoder.onnx
+    python export.py --weights FILE.safetensors --out encoder.onnx
 
 Inputs `input_ids`, `attention_mask` [batch, tokens]; outputs `sentence_embedding` [batch, 384], of unit length, and
 `opening` [batch], the probability that the turn asks for something new. Matrices: signed 8 bit with a scale per output
@@ -26,6 +26,7 @@ import onnxruntime
 import torch
 from data import outlines, read_outline
 from encoder import HEADS, HIDDEN, Encoder, Layer, batch, embed, load, tokenizer
+from glossary import eight_bits
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 from torch.nn import functional
@@ -91,10 +92,9 @@ def _copy(linear: nn.Linear) -> nn.Linear:
 class Served(nn.Module):
     def __init__(self, model: Encoder) -> None:
         super().__init__()
-        words = model.embeddings["word_embeddings"].weight.data
-        scale = words.abs().amax(1, keepdim=True).clamp(min=1e-8) / 127
-        self.register_buffer("table", torch.round(words / scale).to(torch.int8))
-        self.register_buffer("scale", scale)
+        table, scale = eight_bits(model.embeddings["word_embeddings"].weight.data.numpy())
+        self.register_buffer("table", torch.from_numpy(table))
+        self.register_buffer("scale", torch.from_numpy(scale))
         positions = model.embeddings["position_embeddings"].weight.data
         self.register_buffer("positions", positions + model.embeddings["token_type_embeddings"].weight.data[0])
         self.norm = model.embeddings["LayerNorm"]
@@ -114,9 +114,9 @@ class Served(nn.Module):
 
 
 @torch.no_grad()
-def served(model: Encoder, base: Path, texts: Sequence[str]) -> Served:
+def served(model: Encoder, texts: Sequence[str]) -> Served:
     """The model as it is written, its channels eased for what occurs in `texts`."""
-    found, tok = Served(model).eval(), tokenizer(base / "tokenizer.json", 256)
+    found, tok = Served(model).eval(), tokenizer(256)
     for text in texts:
         found(*batch(tok, [text]))
     for part in found.modules():
@@ -125,11 +125,11 @@ def served(model: Encoder, base: Path, texts: Sequence[str]) -> Served:
     return found
 
 
-def write(model: Encoder, out: Path, base: Path, texts: Sequence[str], reduce_range: bool) -> None:
+def write(model: Encoder, out: Path, texts: Sequence[str], reduce_range: bool) -> None:
     full = out.with_suffix(".f32.onnx")
     ids = torch.ones(2, 9, dtype=torch.long)
     torch.onnx.export(
-        served(model, base, texts), (ids, ids), full, dynamo=False, opset_version=OPSET, do_constant_folding=True,
+        served(model, texts), (ids, ids), full, dynamo=False, opset_version=OPSET, do_constant_folding=True,
         input_names=["input_ids", "attention_mask"], output_names=["sentence_embedding", "opening"],
         dynamic_axes={"input_ids": {0: "batch", 1: "tokens"}, "attention_mask": {0: "batch", 1: "tokens"},
                       "sentence_embedding": {0: "batch"}, "opening": {0: "batch"}},
@@ -149,11 +149,11 @@ def write(model: Encoder, out: Path, base: Path, texts: Sequence[str], reduce_ra
     onnx.save(saved, out)
 
 
-def compare(model: Encoder, out: Path, base: Path, texts: Sequence[str]) -> None:
+def compare(model: Encoder, out: Path, texts: Sequence[str]) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(out), options, providers=["CPUExecutionProvider"])
-    tok = tokenizer(base / "tokenizer.json", 256)
+    tok = tokenizer(256)
     exact = embed(model, tok, texts).numpy()
     served = []
     for text in texts:
@@ -177,7 +177,6 @@ def compare(model: Encoder, out: Path, base: Path, texts: Sequence[str]) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the encoder as ONNX with 8-bit weights.")
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
         "--full-range", action="store_true", help="8 instead of 7 bits a weight: saturates without VNNI"
@@ -186,8 +185,8 @@ def main() -> None:
     model = load(args.weights)
     own = outlines(Path(__file__).parent / "data_own")
     texts = [text for path in own for *_, written in read_outline(path) for text in written]
-    write(model, args.out, args.base, texts[1::EASED_ON], reduce_range=not args.full_range)
-    compare(model, args.out, args.base, texts[::EASED_ON])
+    write(model, args.out, texts[1::EASED_ON], reduce_range=not args.full_range)
+    compare(model, args.out, texts[::EASED_ON])
 
 
 if __name__ == "__main__":

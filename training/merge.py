@@ -12,12 +12,12 @@ import argparse
 from pathlib import Path
 
 import torch
-from encoder import Encoder, interpolate, load, save
+from encoder import WORD_TABLE, Encoder, interpolate, load, save
 
 
 def mean(models: list[Encoder]) -> Encoder:
     states = [model.state_dict() for model in models]
-    merged = Encoder()
+    merged = Encoder(len(states[0][WORD_TABLE]))
     merged.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
     return merged.eval()
 

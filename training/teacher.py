@@ -147,7 +147,7 @@ def main() -> None:
     args = parser.parse_args()
     texts, phrases = pool(args.data, args.own, args.prompts, args.seed)
     asked = [*texts, *phrases]
-    small = embed(load(args.base / "model.safetensors"), tokenizer(args.base / "tokenizer.json", MAX_TOKENS), asked)
+    small = embed(load(args.base / "model.safetensors"), tokenizer(MAX_TOKENS), asked)
     both = torch.cat([Teacher(args.teacher).embed(asked), small], dim=1)
     vectors = (both * 0.5**0.5).half().numpy()  # of length one again: a product is the mean of two cosines
     np.savez(args.out, texts=json.dumps(texts), phrases=json.dumps(phrases), vectors=vectors)

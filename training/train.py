@@ -29,8 +29,7 @@ import torch
 from conversation import ECHO, ECHO_SHARE, HEAD_START, OPENING_BYTES, OPENING_SHARE
 from data import Block, Candidate, Group, draw_block, group_weights, load_groups, nearest, outlines, read_rows
 from dialogues import TurnBlock, draw_turns, read_dialogues
-from encoder import OPENING_CERTAINTY, Encoder, batch, embed, load, save, tokenizer
-from tokenizers import Tokenizer
+from encoder import OPENING_CERTAINTY, WORD_TABLE, Encoder, Tokens, batch, embed, load, save, tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 from turns import build
@@ -102,9 +101,9 @@ def teacher_loss(lesson: Lesson, texts: Tensor, phrases: Tensor) -> Tensor:
     return functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
 
 
-def encode(model: Encoder, tok: Tokenizer, texts: Sequence[str]) -> Tensor:
+def encode(model: Encoder, tok: Tokens, texts: Sequence[str]) -> Tensor:
     """Texts of about one length at a time."""
-    lengths = [len(e.ids) for e in tok.encode_batch(list(texts))]
+    lengths = [len(tokens) for tokens in tok(texts)]
     order = sorted(range(len(texts)), key=lambda i: lengths[i])
     vectors, start = [], 0
     while start < len(order):
@@ -173,7 +172,7 @@ def dialogue_loss(model: Encoder, block: TurnBlock, vectors: Vectors) -> tuple[T
 
 def step_loss(
     model: Encoder,
-    tok: Tokenizer,
+    tok: Tokens,
     blocks: Sequence[Block],
     dialogue: TurnBlock,
     turns: Sequence[tuple[str, int]],
@@ -229,7 +228,7 @@ def step_loss(
     return total_loss + TEACHER_LOSS * teacher_loss(lesson, vectors.of(lesson.texts), vectors.of(lesson.phrases))
 
 
-def prepare(groups: Sequence[Group], base: Encoder, tok: Tokenizer) -> None:
+def prepare(groups: Sequence[Group], base: Encoder, tok: Tokens) -> None:
     for group in groups:
         lines = [f"{n}: {d[0] if d else n}" for n, d in zip(group.names, group.descriptions, strict=True)]
         group.neighbours = nearest(embed(base, tok, lines).numpy())
@@ -248,7 +247,7 @@ def main() -> None:
     rng = random.Random(args.seed)
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
-    tok = tokenizer(args.base / "tokenizer.json", MAX_TOKENS)
+    tok = tokenizer(MAX_TOKENS)
     base = load(args.base / "model.safetensors")
     model = load(args.start) if args.start else copy.deepcopy(base)
     for name, parameter in model.named_parameters():
@@ -311,7 +310,7 @@ def main() -> None:
 
 
 def write(state: dict[str, Tensor], path: Path) -> None:
-    model = Encoder()
+    model = Encoder(len(state[WORD_TABLE]))
     model.load_state_dict(state)
     partial = path.with_suffix(".partial")
     save(model, partial)
@@ -322,7 +321,7 @@ def arguments() -> argparse.Namespace:
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, required=True, help="folder of the .jsonl files named in README.md")
-    parser.add_argument("--base", type=Path, required=True, help="folder with model.safetensors and tokenizer.json")
+    parser.add_argument("--base", type=Path, required=True, help="folder with model.safetensors")
     parser.add_argument("--out", type=Path, required=True, help="where the tuned weights go (.safetensors)")
     parser.add_argument("--own", type=Path, default=here / "data_own", help="folder of our own outlines")
     parser.add_argument("--start", type=Path, help="weights to start from instead of the base")

@@ -4,6 +4,7 @@
 set -eu
 data=$1 base=$2 teacher=$3 prompts=$4 out=$5
 here=$(dirname "$0")
+export PYTHONPATH="$here/.."  # for the product's tokenizer
 steps=${STEPS:-2300}
 mkdir -p "$out"
 python "$here/teacher.py" --data "$data/train" --base "$base" --teacher "$teacher" --prompts "$prompts" \
@@ -14,6 +15,7 @@ for seed in 7 8; do
 done
 wait
 python "$here/merge.py" "$out/7.safetensors" "$out/8.safetensors" --out "$out/encoder.safetensors"
-python "$here/export.py" --weights "$out/encoder.safetensors" --base "$base" --out "$out/encoder.onnx"
-python "$here/evaluate.py" --data "$data" --base "$base" --onnx "$out/encoder.onnx" \
+python "$here/glossary.py"
+python "$here/export.py" --weights "$out/encoder.safetensors" --out "$out/encoder.onnx"
+python "$here/evaluate.py" --data "$data" --onnx "$out/encoder.onnx" \
   --cases "$here/../tests/data/cases" --json "$out/evaluation.json"

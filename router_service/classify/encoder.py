@@ -24,9 +24,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-from tokenizers import Tokenizer
 
-from router_service.classify.tokenizer import built_in_tokenizer, load_tokenizer, token_ids
+from router_service.classify.tokenizer import Words, built_in_tokenizer, load_tokenizer
 from router_service.config.models import Embedded
 from router_service.errors import SetupError
 from router_service.routing.scoring import Encoded, Vector
@@ -65,16 +64,16 @@ class BuiltIn:
 # all-MiniLM-L6-v2 (sentence-transformers, Apache-2.0), tuned and quantised by training/; data/README.md tells more.
 BUILT_IN = BuiltIn(
     path=Path(__file__).parent / "data" / "encoder.onnx",
-    sha256="3d3c00c7ff52502bba8acf0c5009086ab74057c955e8689c553b91b6df5e44bc",
+    sha256="a6eb21abc23dece101dee18d2d5143fe6591c2a38af2cc91217ced62e3bfe28b",
 )
 
 
 class Encoder:
     """A loaded model. Threads may share it. Use `load_encoder`."""
 
-    def __init__(self, session: ort.InferenceSession, tokenizer: Tokenizer, *, name: str, max_tokens: int) -> None:
+    def __init__(self, session: ort.InferenceSession, words: Words, *, name: str, max_tokens: int) -> None:
         self._session = session
-        self._tokenizer = tokenizer
+        self._words = words
         self._max_tokens = max_tokens
         self._inputs = _inputs(session, name)
         outputs = [output.name for output in session.get_outputs()]
@@ -94,7 +93,7 @@ class Encoder:
 
         SetupError if the model cannot take the text: out of memory, or a broken model.
         """
-        ids = token_ids(self._tokenizer, text, self._max_tokens)
+        ids = self._words.encode(text, self._max_tokens)
         fill = {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": [0] * len(ids)}
         feed = {name: np.array([fill[name]], dtype=dtype) for name, dtype in self._inputs.items()}
         try:
@@ -150,12 +149,12 @@ def _load_directory(model_dir: Path) -> Encoder:
     model = model_dir / "model.onnx"
     if not model.is_file():
         raise SetupError(f"{model} does not exist; put an ONNX sentence encoder there (router.embedded.model_dir)")
-    tokenizer = load_tokenizer(model_dir)
+    words = load_tokenizer(model_dir)
     try:
         session = _session(model)
     except _ORT_ERRORS as error:
         raise SetupError(f"{model} is not a model that onnxruntime {ort.__version__} can load: {error}") from error
-    return Encoder(session, tokenizer, name=str(model), max_tokens=min(MAX_TOKENS, _positions(model_dir)))
+    return Encoder(session, words, name=str(model), max_tokens=min(MAX_TOKENS, _positions(model_dir)))
 
 
 def _positions(model_dir: Path) -> int:
