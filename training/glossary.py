@@ -85,33 +85,40 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
 def read(folder: Path = FOLDER) -> Glossary:
     """A form that is a piece of BERT's already stays what it is, unless its accents make another word of it.
 
-    Of Chinese characters BERT has some hundreds, and knows what they mean as little as of the others.
+    Of Chinese characters BERT has some hundreds, and knows what they mean as little as of the others. Forms that BERT
+    takes apart, at a blank, an apostrophe or a hyphen, are found as they are written.
     """
     bert, normal = bert_words().tokenizer, BertNormalizer(lowercase=True)
     english = {form for form, gloss in _entries(folder / "en.txt") if not gloss}
+    found = Glossary()
     spelled: dict[str, dict[str, Gloss]] = {}  # what BERT makes of a form -> the forms -> what they mean
     for form, gloss in entries(folder):
-        piece = form if runs_on(form) and len(form) > 1 else normal.normalize_str(form).strip()
-        if all(unicodedata.category(letter)[0] in "LMN" for letter in piece):  # BERT takes others apart
-            meaning = tuple(dict.fromkeys(bert.encode(gloss, add_special_tokens=False).ids))
+        meaning = tuple(dict.fromkeys(bert.encode(gloss, add_special_tokens=False).ids))
+        piece = normal.normalize_str(form).strip()
+        if runs_on(form) and len(form) > 1:
+            found.written[form] = meaning
+        elif all(unicodedata.category(letter)[0] in "LMN" for letter in piece):
             spelled.setdefault(piece, {}).setdefault(form.lower(), meaning)
-    found = Glossary()
+        else:
+            found.written |= dict.fromkeys(_cases(form), meaning)
     for piece, forms in spelled.items():
         known = piece in english or (bert.token_to_id(piece) is not None and not runs_on(piece))
-        if runs_on(piece) and len(piece) > 1:
-            if bert.token_to_id(piece) is None:
-                found.written[piece] = forms[piece]
-            continue
         if known or len(set(forms.values())) > 1:
             for form, meaning in forms.items():
                 if form != piece:
-                    found.written |= dict.fromkeys((form, form.capitalize(), form.upper()), meaning)
+                    found.written |= dict.fromkeys(_cases(form), meaning)
         if not known:
             meaning = next(iter(forms.values()))
             (found.pieces if len(piece) >= _stem(piece) else found.words)[piece] = meaning
-            if PREFIXED.fullmatch(piece) and bert.token_to_id(f"##{piece}") is None:
+            if PREFIXED.fullmatch(piece):
                 found.pieces[f"##{piece}"] = meaning
+    for token in [token for token in found.written if bert.token_to_id(token) is not None]:
+        del found.written[token]
     return found
+
+
+def _cases(form: str) -> tuple[str, ...]:
+    return form, form.capitalize(), form.upper()
 
 
 def _stem(piece: str) -> int:
@@ -130,7 +137,7 @@ def text() -> str:
     lines: dict[int, tuple[list[str], ...]] = {}
     for column, kind in enumerate(found.kinds):
         for token, gloss in kind.items():
-            lines.setdefault(row.get(gloss, gloss[0]), ([], [], []))[column].append(token)
+            lines.setdefault(row.get(gloss, gloss[0]), ([], [], []))[column].append(token.replace(" ", "_"))
     return "".join(
         "\t".join([str(number), *map(" ".join, columns)]) + "\n" for number, columns in sorted(lines.items())
     )

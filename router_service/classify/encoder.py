@@ -64,7 +64,7 @@ class BuiltIn:
 # all-MiniLM-L6-v2 (sentence-transformers, Apache-2.0), tuned and quantised by training/; data/README.md tells more.
 BUILT_IN = BuiltIn(
     path=Path(__file__).parent / "data" / "encoder.onnx",
-    sha256="a6eb21abc23dece101dee18d2d5143fe6591c2a38af2cc91217ced62e3bfe28b",
+    sha256="2855ceca7b6d543f0d59d8573bfd247341ad320c209cb8970d97a1e2d5be074b",
 )
 
 

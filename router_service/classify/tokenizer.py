@@ -34,6 +34,7 @@ _UNREADABLE = re.compile(
     r"(##)?[\u0400-\u052f\u0590-\u06ff\u0900-\u0e7f\u1100-\u11ff]|(##)?[\u3040-\u30ff]{1,2}|##[\u0370-\u03ff]"
 )
 _UNREAD = -1
+_BLANK = "_"  # in the glossary's file, for words that have one: Vietnamese is written with blanks between syllables
 _SPECIAL = ("[PAD]", UNKNOWN, FIRST, LAST, "[MASK]")
 
 
@@ -77,7 +78,8 @@ def built_in_tokenizer() -> Words:
                 pieces.append(piece)
                 rows.append(row)
         whole = [AddedToken(word, single_word=True) for word in words.split()]
-        whole += [AddedToken(word, single_word=not runs_on(word), normalized=False) for word in written.split()]
+        found = [word.replace(_BLANK, " ") for word in written.split()]
+        whole += [AddedToken(word, single_word=not runs_on(word), normalized=False) for word in found]
         added += whole
         added_rows += [row] * len(whole)
     tokenizer = _word_pieces(pieces, "the built-in vocabulary")

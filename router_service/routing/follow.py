@@ -26,9 +26,9 @@ calibration: one unit is the lead that makes a preference e times as likely. The
 Measured with the built-in encoder in percent, on SGD dev (Rastogi et al. 2020; turns, spans, conversations right, every
 label counted) and on the shipped conversations:
 
-    newest turn alone                  51.8  32.9   0.0      61.7  42.7   7.3
-    followed                           89.9  83.0  56.5      72.9  61.5  24.4
-    turns that have a route            90.4  83.5  65.0      83.7  79.5  63.4
+    newest turn alone                  51.8  32.9   0.0      64.5  44.4   7.3
+    followed                           89.9  83.0  56.5      78.0  65.8  22.0
+    turns that have a route            90.4  83.5  65.0      89.9  85.5  70.7
 
 Encoding the previous and the current turn as one text, in place of adding their vectors, did up to five points better
 on whole conversations in some settings, and takes a second run of the encoder. Carrying all scores of the previous

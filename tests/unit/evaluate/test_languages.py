@@ -19,8 +19,8 @@ FOLDER = Path(__file__).parents[2] / "data" / "languages"
 FILES = sorted(FOLDER.glob("*.jsonl"))
 PREFERENCES = load_routes(FOLDER / "routes.yaml").catalog.preferences
 NAMES = [preference.name for preference in PREFERENCES]
-# Of the right answers, four less than what the built-in encoder reaches in the language that it reads worst.
-FLOOR = 0.6
+# Four answers of 36 fewer than in the language that the built-in encoder reads worst.
+FLOOR = 0.69
 
 
 @pytest.fixture(scope="module")

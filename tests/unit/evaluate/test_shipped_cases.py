@@ -24,7 +24,7 @@ ROUTES = [
     RoutingPreference.model_validate({**entry, "models": ["any/model"]})
     for entry in yaml.safe_load((FOLDER / "routes.yaml").read_text(encoding="utf-8"))["routing_preferences"]
 ]
-IN_SCOPE_FLOOR, TURN_FLOOR, AUROC_FLOOR = 0.834, 0.709, 0.79
+IN_SCOPE_FLOOR, TURN_FLOOR, AUROC_FLOOR = 0.906, 0.76, 0.82
 NAMES = [route.name for route in ROUTES]
 FILES = {path.name: read_cases(path, NAMES) for path in sorted(FOLDER.glob("*.jsonl"))}
 CASES = [case for cases in FILES.values() for case in cases]
