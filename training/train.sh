@@ -7,6 +7,7 @@ here=$(dirname "$0")
 export PYTHONPATH="$here/.."  # for the product's tokenizer
 steps=${STEPS:-2300}
 mkdir -p "$out"
+python "$here/glossary.py"
 python "$here/teacher.py" --data "$data/train" --base "$base" --teacher "$teacher" --prompts "$prompts" \
   --out "$out/teacher.npz"
 for seed in 7 8; do
@@ -15,7 +16,6 @@ for seed in 7 8; do
 done
 wait
 python "$here/merge.py" "$out/7.safetensors" "$out/8.safetensors" --out "$out/encoder.safetensors"
-python "$here/glossary.py"
 python "$here/export.py" --weights "$out/encoder.safetensors" --out "$out/encoder.onnx"
 python "$here/evaluate.py" --data "$data" --onnx "$out/encoder.onnx" \
   --cases "$here/../tests/data/cases" --json "$out/evaluation.json"

@@ -64,7 +64,7 @@ class BuiltIn:
 # all-MiniLM-L6-v2 (sentence-transformers, Apache-2.0), tuned and quantised by training/; data/README.md tells more.
 BUILT_IN = BuiltIn(
     path=Path(__file__).parent / "data" / "encoder.onnx",
-    sha256="2855ceca7b6d543f0d59d8573bfd247341ad320c209cb8970d97a1e2d5be074b",
+    sha256="a0b8b1ea0c039cedff95d5d679286b65ba790eba3e3e8643cb288ffd2605d04b",
 )
 
 
