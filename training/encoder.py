@@ -131,8 +131,8 @@ def tokenizer(limit: int) -> Tokens:
     return Tokens(limit, built_in_tokenizer())
 
 
-def batch(tok: Tokens, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    encoded = tok(texts)
+def batch(encoded: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Texts as rows of the word table -> `ids` and `mask` [texts, tokens]."""
     width = max(map(len, encoded))
     ids = torch.zeros(len(encoded), width, dtype=torch.long)
     mask = torch.zeros(len(encoded), width, dtype=torch.long)
@@ -149,5 +149,5 @@ def embed(model: Encoder, tok: Tokens, texts: Sequence[str], rows: int = 64) -> 
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for start in range(0, len(order), rows):
         part = order[start : start + rows]
-        out[part] = model(*batch(tok, [texts[i] for i in part]))
+        out[part] = model(*batch(tok([texts[i] for i in part])))
     return out

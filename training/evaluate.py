@@ -251,7 +251,7 @@ def onnx_encoder(path: Path) -> EmbedTexts:
     def encode(texts: Sequence[str]) -> tuple[Matrix, Matrix]:
         out, opening = np.zeros((len(texts), 384), np.float32), np.zeros(len(texts), np.float32)
         for i, text in enumerate(texts):  # one at a time, as in production: dynamic quantisation depends on the batch
-            ids, mask = batch(tok, [text])
+            ids, mask = batch(tok([text]))
             out[i], opening[i] = (
                 o[0] for o in session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
             )

@@ -118,7 +118,7 @@ def served(model: Encoder, texts: Sequence[str]) -> Served:
     """The model as it is written, its channels eased for what occurs in `texts`."""
     found, tok = Served(model).eval(), tokenizer(256)
     for text in texts:
-        found(*batch(tok, [text]))
+        found(*batch(tok([text])))
     for part in found.modules():
         if isinstance(part, Eased):
             part.ease()
@@ -157,7 +157,7 @@ def compare(model: Encoder, out: Path, texts: Sequence[str]) -> None:
     exact = embed(model, tok, texts).numpy()
     served = []
     for text in texts:
-        ids, mask = batch(tok, [text])
+        ids, mask = batch(tok([text]))
         served.append(session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0][0])
     cosines = (exact * np.array(served)).sum(1)
     print(f"{out.stat().st_size / 1e6:.1f} MB; cosine to f32: mean {cosines.mean():.4f}, lowest {cosines.min():.4f}")
@@ -166,7 +166,7 @@ def compare(model: Encoder, out: Path, texts: Sequence[str]) -> None:
         spent = []
         for _ in range(60):
             begun = time.perf_counter()
-            ids, mask = batch(tok, [text])
+            ids, mask = batch(tok([text]))
             session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
             spent.append(1000 * (time.perf_counter() - begun))
         print(

@@ -20,13 +20,14 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers.normalizers import BertNormalizer
 
-from router_service.classify.tokenizer import bert_words, runs_on
+from router_service.classify.tokenizer import BLANK, bert_words, runs_on
 
 FOLDER = Path(__file__).parent / "glossary"
 # Of a spelling that several languages share the first one's meaning counts.
@@ -63,11 +64,11 @@ class Glossary:
         return sorted({gloss for kind in self.kinds for gloss in kind.values() if len(gloss) > 1})
 
 
-def entries(folder: Path = FOLDER) -> Iterator[tuple[str, str]]:
+def entries() -> Iterator[tuple[str, str]]:
     """Forms with their glosses, of each form the first."""
     taken: set[str] = set()
     for language in LANGUAGES:
-        for form, gloss in _entries(folder / f"{language}.txt"):
+        for form, gloss in _entries(FOLDER / f"{language}.txt"):
             if form not in taken and gloss:
                 yield form, gloss
             taken.add(form)
@@ -82,17 +83,18 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
             yield unicodedata.normalize("NFC", form.strip()), gloss.strip()
 
 
-def read(folder: Path = FOLDER) -> Glossary:
+@cache
+def read() -> Glossary:
     """A form that is a piece of BERT's already stays what it is, unless its accents make another word of it.
 
     Of Chinese characters BERT has some hundreds, and knows what they mean as little as of the others. Forms that BERT
     takes apart, at a blank, an apostrophe or a hyphen, are found as they are written.
     """
     bert, normal = bert_words().tokenizer, BertNormalizer(lowercase=True)
-    english = {form for form, gloss in _entries(folder / "en.txt") if not gloss}
+    english = {form for form, gloss in _entries(FOLDER / "en.txt") if not gloss}
     found = Glossary()
     spelled: dict[str, dict[str, Gloss]] = {}  # what BERT makes of a form -> the forms -> what they mean
-    for form, gloss in entries(folder):
+    for form, gloss in entries():
         meaning = tuple(dict.fromkeys(bert.encode(gloss, add_special_tokens=False).ids))
         piece = normal.normalize_str(form).strip()
         if runs_on(form) and len(form) > 1:
@@ -137,7 +139,7 @@ def text() -> str:
     lines: dict[int, tuple[list[str], ...]] = {}
     for column, kind in enumerate(found.kinds):
         for token, gloss in kind.items():
-            lines.setdefault(row.get(gloss, gloss[0]), ([], [], []))[column].append(token.replace(" ", "_"))
+            lines.setdefault(row.get(gloss, gloss[0]), ([], [], []))[column].append(token.replace(" ", BLANK))
     return "".join(
         "\t".join([str(number), *map(" ".join, columns)]) + "\n" for number, columns in sorted(lines.items())
     )

@@ -103,7 +103,8 @@ def teacher_loss(lesson: Lesson, texts: Tensor, phrases: Tensor) -> Tensor:
 
 def encode(model: Encoder, tok: Tokens, texts: Sequence[str]) -> Tensor:
     """Texts of about one length at a time."""
-    lengths = [len(tokens) for tokens in tok(texts)]
+    encoded = tok(texts)
+    lengths = [len(tokens) for tokens in encoded]
     order = sorted(range(len(texts)), key=lambda i: lengths[i])
     vectors, start = [], 0
     while start < len(order):
@@ -111,7 +112,7 @@ def encode(model: Encoder, tok: Tokens, texts: Sequence[str]) -> Tensor:
         while end < len(order) and (end - start + 1) * lengths[order[end]] <= TOKENS_AT_ONCE:
             end += 1
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            vectors.append(model(*batch(tok, [texts[i] for i in order[start:end]])))
+            vectors.append(model(*batch([encoded[i] for i in order[start:end]])))
         start = end
     back = torch.empty(len(order), dtype=torch.long)
     back[torch.tensor(order)] = torch.arange(len(order))

@@ -112,20 +112,20 @@ def open_judge(
     def embed(text: str) -> Vector:
         return encoder.encode(text).vector
 
-    if fitted is None:
-        routes = scoring.embed_routes(preferences, embed)
-        return Judge(routes, embed_backdrop(embed, routes), Rules(thresholds(settings)))
-    if fitted.encoder != encoder.name:
-        raise SetupError(
-            f"router.embedded.fit was fitted for the encoder {fitted.encoder}, which is not the one in use, "
-            f"{encoder.name}; run `router-service fit` again, or remove the key"
+    weights, rules = scoring.WEIGHTS, Rules(thresholds(settings))
+    if fitted is not None:
+        if fitted.encoder != encoder.name:
+            raise SetupError(
+                f"router.embedded.fit was fitted for the encoder {fitted.encoder}, which is not the one in use, "
+                f"{encoder.name}; run `router-service fit` again, or remove the key"
+            )
+        weights = scoring.Weights(fitted.whole, fitted.best_parts)
+        rules = Rules(
+            thresholds(settings, scoring.Thresholds(fitted.threshold, fitted.margin)),
+            Prior(hold=fitted.hold, ending=fitted.ending),
+            offsets=tuple(fitted.offsets.get(preference.name, 0.0) for preference in preferences),
         )
-    routes = scoring.embed_routes(preferences, embed, scoring.Weights(fitted.whole, fitted.best_parts))
-    rules = Rules(
-        thresholds(settings, scoring.Thresholds(fitted.threshold, fitted.margin)),
-        Prior(hold=fitted.hold, ending=fitted.ending),
-        offsets=tuple(fitted.offsets.get(preference.name, 0.0) for preference in preferences),
-    )
+    routes = scoring.embed_routes(preferences, embed, weights)
     return Judge(routes, embed_backdrop(embed, routes), rules)
 
 

@@ -34,7 +34,7 @@ _UNREADABLE = re.compile(
     r"(##)?[\u0400-\u052f\u0590-\u06ff\u0900-\u0e7f\u1100-\u11ff]|(##)?[\u3040-\u30ff]{1,2}|##[\u0370-\u03ff]"
 )
 _UNREAD = -1
-_BLANK = "_"  # in the glossary's file, for words that have one: Vietnamese is written with blanks between syllables
+BLANK = "_"  # in the glossary's file, for words that have one: Vietnamese is written with blanks between syllables
 _SPECIAL = ("[PAD]", UNKNOWN, FIRST, LAST, "[MASK]")
 
 
@@ -53,7 +53,7 @@ class Words:
         sendable = text.encode("utf-8", "replace").decode()  # JSON may carry half a surrogate pair, UTF-8 cannot
         rows: list[int] = self.tokenizer.encode(sendable).ids
         if self.rows:
-            read = [self.rows[token] for token in rows if self.rows[token] != _UNREAD]
+            read = [row for token in rows if (row := self.rows[token]) != _UNREAD]
             rows = read if len(read) > 2 else rows
         if len(rows) > limit:
             head = (limit + 1) // 2
@@ -78,7 +78,7 @@ def built_in_tokenizer() -> Words:
                 pieces.append(piece)
                 rows.append(row)
         whole = [AddedToken(word, single_word=True) for word in words.split()]
-        found = [word.replace(_BLANK, " ") for word in written.split()]
+        found = [word.replace(BLANK, " ") for word in written.split()]
         whole += [AddedToken(word, single_word=not runs_on(word), normalized=False) for word in found]
         added += whole
         added_rows += [row] * len(whole)
@@ -104,8 +104,7 @@ def load_tokenizer(model_dir: Path) -> Words:
         if whole.exists():
             tokenizer = _parse(whole.read_text(encoding="utf-8"), whole)
         else:
-            pieces = vocabulary.read_text(encoding="utf-8").removesuffix("\n").replace("\r\n", "\n").split("\n")
-            tokenizer = _word_pieces(pieces, vocabulary)
+            tokenizer = _word_pieces(_pieces(vocabulary.read_text(encoding="utf-8")), vocabulary)
     except FileNotFoundError:
         raise SetupError(
             f"{model_dir} has neither tokenizer.json nor vocab.txt; copy the one of the model into it "
@@ -119,7 +118,11 @@ def load_tokenizer(model_dir: Path) -> Words:
 
 
 def _bert_pieces() -> list[str]:
-    return _data("bert-base-uncased-vocab.txt").removesuffix("\n").split("\n")
+    return _pieces(_data("bert-base-uncased-vocab.txt"))
+
+
+def _pieces(vocabulary: str) -> list[str]:
+    return vocabulary.removesuffix("\n").replace("\r\n", "\n").split("\n")
 
 
 def _data(name: str) -> str:

@@ -32,7 +32,6 @@ class ScoredCases:
         self._preferences = preferences
         self._encode = encode
         self._min_confidence = min_confidence
-        self._backdrop = embed_backdrop(self._embed, embed_routes(preferences, self._embed))
         self._texts = [follow.heard(case.turns) for case in cases]
         names = [preference.name for preference in preferences]
         self._expected = [-1 if case.expected == OTHER else names.index(str(case.expected)) for case in cases]
@@ -71,12 +70,13 @@ class ScoredCases:
     def _score(self, weights: Weights) -> list[list[Scored]]:
         if weights not in self._scored:
             routes = embed_routes(self._preferences, self._embed, weights)
+            backdrop = embed_backdrop(self._embed, routes)
             pairs: dict[tuple[str | None, str], Scored] = {}
 
             def score(before: str | None, text: str) -> Scored:
                 if (before, text) not in pairs:
                     previous = None if before is None else self._turn(before)
-                    pairs[before, text] = follow.score(previous, self._turn(text), routes, self._backdrop)
+                    pairs[before, text] = follow.score(previous, self._turn(text), routes, backdrop)
                 return pairs[before, text]
 
             self._scored[weights] = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,10 @@ FLOOR = 0.69
 
 
 @pytest.fixture(scope="module")
-def classifier() -> EmbeddedClassifier:
-    return EmbeddedClassifier(PREFERENCES, load_encoder(), Router())
+def classifier() -> Iterator[EmbeddedClassifier]:
+    found = EmbeddedClassifier(PREFERENCES, load_encoder(), Router())
+    yield found
+    asyncio.run(found.aclose())
 
 
 def test_there_are_thirty_languages_and_each_has_every_request() -> None:
